@@ -1,0 +1,53 @@
+# Everything a person or CI runs. Nothing outside this checkout is written, but for pip's own cache.
+PYTHON ?= python3
+ARGS ?=
+VENV := .venv
+python := $(VENV)/bin/python
+export PYTHONDONTWRITEBYTECODE := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test e2e lint format lock compile benchmarks clean
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/ready ## make the virtual environment .venv
+
+$(VENV)/ready: requirements.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(not (3, 11) <= v <= (3, 13) and f"Python 3.11, 3.12 or 3.13 is needed, got {v[0]}.{v[1]}: make setup PYTHON=python3.12")'
+	@echo "setting up .venv: about a minute, more where packages must be downloaded (some 400 MB)"
+	$(PYTHON) -m venv --clear $(VENV)
+	$(python) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.txt
+	@touch $@
+
+run: setup ## data -> train -> serve -> benchmark on this machine; ARGS="-p TARGET_ACCURACY=0.8 --keep-serving"
+	$(python) -m pipelines run train-and-serve $(ARGS)
+
+test: setup lint ## all tests that need no cluster
+	$(python) -m pytest -m "not e2e" $(ARGS)
+
+e2e: setup ## the tests on a cluster (KUBECONFIG)
+	$(python) -m pytest -m e2e $(ARGS)
+
+lint: setup ## style, types, and generated files
+	$(python) -m ruff check --no-cache
+	$(python) -m ruff format --check --no-cache
+	$(python) -m mypy --cache-dir=.mypy_cache
+	$(python) -m pipelines compile --check
+
+format: setup ## put the code in form
+	$(python) -m ruff check --no-cache --fix
+	$(python) -m ruff format --no-cache
+
+compile: setup ## write the compiled workflows under kustomize/base and the generated tables of README
+	$(python) -m pipelines compile --write
+
+benchmarks: setup ## every figure that README shows
+	for benchmark in benchmarks/*.py; do $(python) $$benchmark || exit 1; done
+
+lock: ## pin all requirements anew (needs uv)
+	uv pip compile --universal --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
+		--python-version 3.11 --all-extras --upgrade pyproject.toml -o requirements.txt
+
+clean: ## remove what these commands made: .venv, workspace, caches
+	rm -rf $(VENV) workspace build dist .mypy_cache .ruff_cache .hypothesis *.egg-info
