@@ -48,9 +48,13 @@ def test_a_writer_killed_at_any_moment_leaves_only_whole_things(tmp_path: Path) 
 
 
 def test_a_block_that_fails_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), storage.whole_folder(tmp_path / "folder") as aside:
-        (aside / "part").write_text("x")
-        raise ZeroDivisionError
+    def fill() -> None:
+        with storage.whole_folder(tmp_path / "folder") as aside:
+            (aside / "part").write_text("x")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fill()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -64,7 +68,10 @@ def test_the_first_of_two_writers_of_one_folder_stays(tmp_path: Path) -> None:
 
 
 def test_a_lock_has_one_holder_and_goes_with_its_process(tmp_path: Path) -> None:
-    holder = "import sys; from pathlib import Path; from steps import storage\nwith storage.lock(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
+    holder = (
+        "import sys; from pathlib import Path; from steps import storage\n"
+        "with storage.lock(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
+    )
     process = subprocess.Popen([sys.executable, "-c", holder, str(tmp_path / "lock")], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdout is not None
     process.stdout.readline()
