@@ -1,0 +1,67 @@
+"""A SavedModel in this process, through TensorFlow: what its signature declares, and what it answers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from steps import contract
+from steps.release.checks import SIGNATURE, Array, BadModel, Tensor
+
+
+class LoadedModel:
+    """A loaded SavedModel's `serving_default`. Raises BadModel where it cannot be loaded or has no such signature."""
+
+    def __init__(self, folder: Path) -> None:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        import tensorflow as tf
+
+        self._tf = tf
+        self._loaded = self._try(f"the SavedModel {folder.name} does not load", lambda: tf.saved_model.load(str(folder)))
+        signatures = getattr(self._loaded, "signatures", {})
+        if SIGNATURE not in signatures:
+            raise BadModel(f"the SavedModel {folder.name}: expected a signature {SIGNATURE}, got {', '.join(signatures) or 'none'}")
+        self._signature = signatures[SIGNATURE]
+        self.inputs = {name: _tensor(spec) for name, spec in self._signature.structured_input_signature[1].items()}
+        self.outputs = {name: _tensor(spec) for name, spec in self._signature.structured_outputs.items()}
+
+    def answer(self, inputs: Mapping[str, Array], what: str) -> dict[str, Array]:
+        """The outputs for some rows (numbers float32 [N], categories text [N]). Raises BadModel where it fails; `what` names the rows."""
+        tensors = {name: self._tf.constant(values.tolist() if values.dtype == object else values) for name, values in inputs.items()}
+        answers = self._try(f"the model fails to answer {what}", lambda: self._signature(**tensors))
+        return {name: np.asarray(tensor.numpy()) for name, tensor in answers.items()}
+
+    def _try(self, what: str, action: Any) -> Any:
+        errors = self._tf.errors
+        try:
+            return action()
+        except (errors.UnavailableError, errors.ResourceExhaustedError, errors.DeadlineExceededError, MemoryError) as error:
+            raise contract.Transient(f"{what} for now: {_first_line(error)}") from error
+        except OSError as error:
+            if contract.exit_code_of(error) == contract.TRANSIENT:
+                raise
+            raise BadModel(f"{what}: {_first_line(error)}") from error
+        except Exception as error:
+            raise BadModel(f"{what}: {type(error).__name__}: {_first_line(error)}") from error
+
+
+def _tensor(spec: Any) -> Tensor:
+    return Tensor(spec.dtype.name, None if spec.shape.rank is None else tuple(spec.shape.as_list()))
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
+
+
+def warm_up_file(path: Path, requests: list[Any]) -> None:
+    """Write requests (messages) for a server to answer before it takes traffic: a TFRecord file of PredictionLog messages."""
+    import tensorflow as tf
+
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for request in requests:
+            writer.write(request.SerializeToString())
