@@ -1,4 +1,4 @@
-"""The pipelines by name. A definition is a file of the folder pipelines/ with one function that returns a WorkflowTemplate."""
+"""The pipelines by name. A definition is a file of the folder pipelines/ with a public function that makes a WorkflowTemplate."""
 
 from __future__ import annotations
 
@@ -58,5 +58,10 @@ def _of_file(path: Path) -> list[Definition]:
             function=node.name,
         )
         for node in tree.body
-        if isinstance(node, ast.FunctionDef) and node.returns is not None and ast.unparse(node.returns) == "WorkflowTemplate"
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_") and _signature(node) == "() -> WorkflowTemplate"
     ]
+
+
+def _signature(function: ast.FunctionDef) -> str:
+    returns = ast.unparse(function.returns) if function.returns else "None"
+    return f"({ast.unparse(function.args)}) -> {returns}"

@@ -32,9 +32,9 @@ def resolve(pipeline: str, steps: Sequence[Step]) -> list[Mapping[str, Source]]:
     """The sources of each step's settings, by setting. Raises contract.BadInput, naming the step, the setting and the nearest name."""
     givers: dict[str, str] = {}
     resolved: list[Mapping[str, Source]] = []
-    for position, step in enumerate(steps):
+    later = {output.upper(): step.name for step in steps for output in step.outputs}
+    for step in steps:
         where = f"pipeline {pipeline}, step {step.name}"
-        later = {output.upper(): other.name for other in steps[position:] for output in other.outputs}
         resolved.append({name: _source(where, name, kind, givers, later) for name, kind in step.settings.items()})
         _add_outputs(where, step, givers)
     return resolved

@@ -53,7 +53,5 @@ def _check_names(pipeline: str, steps: Sequence[Step]) -> None:
         raise contract.BadInput(f"pipeline {pipeline}: expected one step or more, got none")
     for name, count in Counter([ENTRYPOINT, *(step.name for step in steps)]).items():
         if count > 1:
-            taken = "the entrypoint has that name" if name == ENTRYPOINT else f"{count} steps have that name"
-            raise contract.BadInput(
-                f"pipeline {pipeline}: expected a name of its own for each step, but for {name!r} {taken}; rename a step"
-            )
+            taken = "is the entrypoint's" if name == ENTRYPOINT else f"is that of {count}"
+            raise contract.BadInput(f"pipeline {pipeline}: expected a name of its own for each step, but {name!r} {taken}; rename a step")

@@ -1,7 +1,7 @@
 """A workflow as YAML text, the same to the byte wherever and whenever it is compiled.
 
 A YAML library would be told the same three things that matter here (the order of keys, which strings Kubernetes' reader
-takes for something else, blocks for texts of several lines) and takes three times as long (see benchmarks/compile.py).
+takes for something else, blocks for texts of several lines) and takes many times as long (see benchmarks/compile.py).
 """
 
 from __future__ import annotations
@@ -17,8 +17,21 @@ from hera.workflows import WorkflowTemplate, models
 Kind = Literal["Workflow", "WorkflowTemplate"]
 
 # What a person looks for comes first; all other keys follow in alphabetical order.
-_FIRST = ["apiVersion", "kind", "name", "generateName", "metadata", "value", "description", "labels", "entrypoint", "arguments", "inputs"]
-_FIRST += ["outputs", "template", "image", "imagePullPolicy", "command", "workingDir", "env", "container", "steps", "retryStrategy"]
+_FIRST = [
+    "apiVersion",
+    "kind",
+    "name",
+    "generateName",
+    "metadata",
+    "value",
+    "description",
+    "labels",
+    "entrypoint",
+    "template",
+    "arguments",
+    "inputs",
+]
+_FIRST += ["outputs", "image", "imagePullPolicy", "command", "workingDir", "env", "container", "steps", "retryStrategy"]
 _RANK = {key: rank for rank, key in enumerate(_FIRST)} | {"templates": len(_FIRST) + 1}
 
 # Kubernetes reads YAML 1.1, where a plain n or off is a boolean, and takes 1e3 and 0o7 for numbers besides.
@@ -26,6 +39,7 @@ _PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./-]*")
 _WORDS = frozenset(["y", "yes", "n", "no", "true", "false", "on", "off", "null"])
 # What YAML allows in no quoted string as it is, and JSON leaves as it is.
 _UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")
+_json = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def compile(pipeline: WorkflowTemplate, kind: Kind = "Workflow") -> str:  # noqa: A001 (it is read as writer.compile)
@@ -44,7 +58,7 @@ def to_data(pipeline: WorkflowTemplate, kind: Kind) -> dict[str, Any]:
     if kind == "Workflow":
         metadata = models.ObjectMeta(generate_name=f"{pipeline.name}-", labels=built.metadata.labels)
         built = models.Workflow(api_version=built.api_version, kind="Workflow", metadata=metadata, spec=built.spec)
-    data: dict[str, Any] = built.model_dump(by_alias=True, exclude_none=True)
+    data: dict[str, Any] = built.model_dump(by_alias=True, exclude_none=True, exclude_unset=True)
     return data
 
 
@@ -61,8 +75,8 @@ def _write_mapping(data: Mapping[str, Any], indent: str, lines: list[str]) -> No
         name = f"{indent}{_string(key)}:"
         if isinstance(value, str):
             lines.append(f"{name} {_text(value, indent, key == 'value')}\n")
-        elif not isinstance(value, Mapping | list) or not value:
-            lines.append(f"{name} {json.dumps(value)}\n")
+        elif not isinstance(value, dict | list) or not value:
+            lines.append(f"{name} {_json(value)}\n")
         else:
             lines.append(f"{name}\n")
             if isinstance(value, list):
@@ -77,8 +91,8 @@ def _write_sequence(items: Sequence[Any], indent: str, lines: list[str]) -> None
         first = len(lines)
         if isinstance(item, str):
             lines.append(f"{inner}{_text(item, indent, False)}\n")
-        elif not isinstance(item, Mapping | list) or not item:
-            lines.append(f"{inner}{json.dumps(item)}\n")
+        elif not isinstance(item, dict | list) or not item:
+            lines.append(f"{inner}{_json(item)}\n")
         elif isinstance(item, list):
             _write_sequence(item, inner, lines)
         else:
@@ -92,7 +106,7 @@ def _ordered(keys: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _text(text: str, indent: str, always_quoted: bool) -> str:
-    if re.fullmatch(r"(\S[\x20-\x7e]*\n)([\x20-\x7e]*\S\n)+", text):
+    if "\n" in text and re.fullmatch(r"(\S[\x20-\x7e]*\n)([\x20-\x7e]*\S\n)+", text):
         return "|\n" + "\n".join(f"{indent}  {line}" for line in text.splitlines())
     return _quoted(text) if always_quoted else _string(text)
 
@@ -103,4 +117,4 @@ def _string(text: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(text, ensure_ascii=False))
+    return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", _json(text))
