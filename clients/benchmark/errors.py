@@ -1,0 +1,29 @@
+"""How a benchmark may end without a result. Each message says what, where, what was expected and what came."""
+
+from __future__ import annotations
+
+DONE, BAD_INPUT, NOTHING_SUCCEEDED, INTERRUPTED = 0, 2, 10, 130
+
+
+class BenchmarkError(Exception):
+    """An end that was foreseen."""
+
+    exit_code = BAD_INPUT
+
+
+class BadInput(BenchmarkError):
+    """Settings, a data file or a signature that no further try will mend."""
+
+    exit_code = BAD_INPUT
+
+
+class NothingSucceeded(BenchmarkError):
+    """No measured call was answered: the server is down, the model is missing, or every request failed."""
+
+    exit_code = NOTHING_SUCCEEDED
+
+
+class Interrupted(BenchmarkError):
+    """Ctrl-C before anything was measured."""
+
+    exit_code = INTERRUPTED

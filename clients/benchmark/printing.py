@@ -1,0 +1,109 @@
+"""A result as text for people and as a record for programs; and how far a run is."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+from clients.benchmark.settings import Settings
+from clients.benchmark.summary import Latency, Result, samples_needed
+
+_REDRAW_S = 0.2
+_WIDTH = 30
+
+
+def text(result: Result) -> str:
+    """The result in lines; where it should not be trusted, the first says so."""
+    version = "unknown version" if result.version is None else f"version {result.version}"
+    failed = sum(result.failed.values())
+    lines = [
+        *([f"NOT TO BE TRUSTED: {'; '.join(result.warnings)}"] if result.warnings else []),
+        f"model       {result.model}, {version}, signature {result.signature}, at {result.server}",
+        f"requests    {result.measured:,} measured in {result.duration_s:.3g} s after {result.warm_up:,} of warm-up, one in flight, "
+        f"batch size {result.batch_size:,}, {failed:,} failed",
+        f"accuracy    {_accuracy(result)}",
+        f"average     {_ms(result.latency_ms.mean)} per request",
+        *([f"latency     {_ms(result.latency_ms.mean)} (batch size 1)"] if result.batch_size == 1 else []),
+        f"throughput  {_figure(result.throughput_rows_per_s)} rows/s, {_figure(result.requests_per_s)} requests/s",
+        f"percentiles {_percentiles(result)}",
+        f"extremes    min {_ms(result.latency_ms.min)}, max {_ms(result.latency_ms.max)}",
+        *(f"note        {note}" for note in result.notes),
+    ]
+    return "\n".join(lines)
+
+
+def record(result: Result) -> dict[str, Any]:
+    """The result as JSON's types: what was not measured, or not often enough, is None."""
+    return {
+        "format": 1,
+        "server": result.server,
+        "model": result.model,
+        "signature": result.signature,
+        "version": result.version,
+        "batch_size": result.batch_size,
+        "requests": result.requests,
+        "warm_up": result.warm_up,
+        "measured": result.measured,
+        "failed": result.failed,
+        "rows": result.rows,
+        "accuracy": result.accuracy,
+        "accuracy_rows": result.accuracy_rows,
+        "throughput_rows_per_s": result.throughput_rows_per_s,
+        "requests_per_s": result.requests_per_s,
+        "latency_ms": _latency_record(result.latency_ms),
+        "histogram": [{"from_ms": part.from_ms, "to_ms": part.to_ms, "count": part.count} for part in result.histogram],
+        "warnings": list(result.warnings),
+        "notes": list(result.notes),
+        "started": result.started,
+        "duration_s": result.duration_s,
+    }
+
+
+class Bar:
+    """A bar on a terminal's standard error; elsewhere, nothing."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._total = settings.num_iteration
+        self._shown = sys.stderr.isatty()
+        self._next_s = 0.0
+
+    def tell(self, done: int) -> None:
+        """So many requests have ended."""
+        if self._shown and (time.monotonic() >= self._next_s or done == self._total):
+            self._next_s = time.monotonic() + _REDRAW_S
+            filled = _WIDTH * done // self._total
+            sys.stderr.write(f"\r[{'#' * filled}{'.' * (_WIDTH - filled)}] {done:,} of {self._total:,} requests")
+            sys.stderr.flush()
+
+    def clear(self) -> None:
+        """Leave the line to what is printed next."""
+        if self._shown and self._next_s:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+
+
+def _latency_record(latency: Latency) -> dict[str, float | None]:
+    percentiles = {f"p{percentile}": value for percentile, value in latency.percentiles.items()}
+    return {"mean": latency.mean, **percentiles, "min": latency.min, "max": latency.max}
+
+
+def _accuracy(result: Result) -> str:
+    return "not measured" if result.accuracy is None else f"{result.accuracy:.4f} over {result.accuracy_rows:,} rows"
+
+
+def _percentiles(result: Result) -> str:
+    values = result.latency_ms.percentiles
+    told = [f"p{percentile} {_ms(value)}" for percentile, value in values.items() if value is not None]
+    untold = [
+        f"p{percentile} needs {samples_needed(percentile)} measured requests" for percentile, value in values.items() if value is None
+    ]
+    return ", ".join([*told, *untold])
+
+
+def _ms(value: float) -> str:
+    return f"{value:.3g} ms" if value < 1000 else f"{value:,.0f} ms"
+
+
+def _figure(value: float) -> str:
+    return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"

@@ -1,0 +1,190 @@
+"""What we say of what happened: figures that were measured, and what keeps them from being trusted."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import NoReturn
+
+import numpy as np
+
+from clients.benchmark.answers import Judgement, judge
+from clients.benchmark.errors import Interrupted, NothingSucceeded
+from clients.benchmark.model import Model
+from clients.benchmark.requests import Prepared
+from clients.benchmark.samples import Samples
+from clients.benchmark.settings import Settings
+from clients.serving.tensors import Array
+
+PERCENTILES = (50, 90, 99)
+BINS = 40
+# With fewer, one slow answer moves every figure.
+LEAST_MEASURED = 30
+# Shares of the measured interval, from which on the client is part of what was measured.
+BUSY_SHARE, LATE_SHARE = 0.5, 0.05
+
+
+@dataclass(frozen=True)
+class Bin:
+    """So many answers took from `from_ms` to `to_ms` milliseconds."""
+
+    from_ms: float
+    to_ms: float
+    count: int
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds from when a request was due to its answer. A percentile is None where there are too few samples for it."""
+
+    mean: float
+    min: float
+    max: float
+    percentiles: dict[int, float | None]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run measured. The figures are those of the answered calls of the measured interval of `duration_s` seconds.
+
+    `requests` is the number of calls made, of which the first `warm_up` are outside the interval; `failed` counts
+    failed calls of the whole run by gRPC status. `measured` calls were timed, with `rows` rows. `accuracy` is over the
+    `accuracy_rows` distinct rows that were answered, warm-up included. Where `warnings` is not empty the figures should
+    not be trusted, or not without reading them; `notes` only explain.
+    """
+
+    server: str
+    model: str
+    signature: str
+    version: int | None
+    batch_size: int
+    requests: int
+    warm_up: int
+    failed: dict[str, int]
+    measured: int
+    rows: int
+    accuracy: float | None
+    accuracy_rows: int
+    throughput_rows_per_s: float
+    requests_per_s: float
+    latency_ms: Latency
+    histogram: tuple[Bin, ...]
+    warnings: tuple[str, ...]
+    notes: tuple[str, ...]
+    started: str
+    duration_s: float
+    interrupted: bool
+
+
+def samples_needed(percentile: int) -> int:
+    """How many samples a percentile needs: enough that one at least lies above it (100 for p99)."""
+    return math.ceil(100 / (100 - percentile))
+
+
+def summarise(settings: Settings, model: Model, prepared: Prepared, samples: Samples) -> Result:
+    """Sum up a run. Raises NothingSucceeded, or Interrupted, where no call was measured."""
+    due_ns, sent_ns, end_ns, rows = samples.timed().T
+    if not len(rows):
+        _refuse(settings, samples)
+    judgement = judge(samples.answers, prepared.requests, model.outputs)
+    latencies_ms = (end_ns - due_ns) / 1e6
+    interval_ns = samples.last_ns - samples.first_ns
+    found = [
+        *_troubles(settings, samples, judgement, model),
+        *_doubts(settings, rows, prepared, busy=samples.busy_ns / interval_ns, late=(sent_ns - due_ns).sum() / interval_ns),
+    ]
+    return Result(
+        server=settings.server,
+        model=settings.model,
+        signature=settings.signature,
+        version=judgement.versions[-1] if judgement.versions else model.version,
+        batch_size=settings.batch_size,
+        requests=samples.calls,
+        warm_up=settings.warm_up_iteration,
+        failed=dict(samples.failed),
+        measured=len(rows),
+        rows=int(rows.sum()),
+        accuracy=judgement.accuracy,
+        accuracy_rows=judgement.rows,
+        throughput_rows_per_s=float(rows.sum() / interval_ns * 1e9),
+        requests_per_s=len(rows) / interval_ns * 1e9,
+        latency_ms=latency(latencies_ms),
+        histogram=histogram(latencies_ms),
+        warnings=tuple(text for holds, text in found if holds),
+        notes=(*prepared.notes, *_notes(settings, samples, rows, prepared, judgement)),
+        started=datetime.fromtimestamp(samples.started_s, UTC).isoformat(timespec="milliseconds"),
+        duration_s=interval_ns / 1e9,
+        interrupted=samples.interrupted,
+    )
+
+
+def latency(latencies_ms: Array) -> Latency:
+    """Mean, extremes and percentiles of some latencies. A percentile is the smallest sample that so many are not above."""
+    ordered = np.sort(latencies_ms)
+    percentiles = {
+        percentile: float(ordered[math.ceil(len(ordered) * percentile / 100) - 1]) if len(ordered) >= samples_needed(percentile) else None
+        for percentile in PERCENTILES
+    }
+    return Latency(float(ordered.mean()), float(ordered[0]), float(ordered[-1]), percentiles)
+
+
+def histogram(latencies_ms: Array) -> tuple[Bin, ...]:
+    """The latencies in bins whose bounds grow by a constant factor, so that a long tail does not hide the bulk."""
+    low, high = float(latencies_ms.min()), float(latencies_ms.max())
+    if low == high:
+        return (Bin(low, high, len(latencies_ms)),)
+    bounds = np.geomspace(low, high, BINS + 1)
+    bounds[0], bounds[-1] = low, high
+    counts, _ = np.histogram(latencies_ms, bounds)
+    return tuple(Bin(float(lower), float(upper), int(count)) for lower, upper, count in zip(bounds[:-1], bounds[1:], counts, strict=True))
+
+
+def _refuse(settings: Settings, samples: Samples) -> NoReturn:
+    failures = _failures(samples)
+    if samples.interrupted:
+        raise Interrupted(f"interrupted after {samples.calls} requests, before one was measured{failures and f'; {failures}'}")
+    raise NothingSucceeded(f"{settings.server}: no measured request to model {settings.model} was answered: {failures}")
+
+
+def _failures(samples: Samples) -> str:
+    if not samples.failed:
+        return ""
+    by_status = ", ".join(f"{status} {count}" for status, count in samples.failed.most_common())
+    return f"{samples.failed.total()} of {samples.calls} requests failed ({by_status}; the first: {samples.first_failure})"
+
+
+def _troubles(settings: Settings, samples: Samples, judgement: Judgement, model: Model) -> list[tuple[bool, str]]:
+    """What went wrong in the run, the gravest first: whether it did, and what to say."""
+    versions = dict.fromkeys((*([] if model.version is None else [model.version]), *judgement.versions))
+    progress = f"after {samples.calls:,} of {settings.num_iteration:,} requests"
+    return [
+        (samples.interrupted, f"interrupted {progress}"),
+        (samples.gave_up, f"given up {progress}, because the server no longer answered"),
+        (bool(samples.failed), _failures(samples)),
+        (judgement.unfit > 0, f"{judgement.unfit:,} answers did not hold one class for each row sent"),
+        (len(versions) > 1, f"the model's version changed during the run: {', then '.join(map(str, versions))}"),
+    ]
+
+
+def _doubts(settings: Settings, rows: Array, prepared: Prepared, busy: float, late: float) -> list[tuple[bool, str]]:
+    """What makes the figures weak although nothing went wrong; `busy` and `late` are the client's shares of the measured interval."""
+    in_file = sum(request.rows for request in prepared.requests)
+    return [
+        (len(rows) < LEAST_MEASURED, f"only {len(rows)} requests were measured, a figure needs {LEAST_MEASURED}"),
+        (rows.max() < settings.batch_size, f"no request held {settings.batch_size:,} rows, because the file has {in_file:,}"),
+        (busy >= BUSY_SHARE, f"the client itself was at work for {busy:.0%} of the measured time: the server may be faster than this"),
+        (late >= LATE_SHARE, f"the client sent late: {late:.0%} of the measured time passed between calls"),
+    ]
+
+
+def _notes(settings: Settings, samples: Samples, rows: Array, prepared: Prepared, judgement: Judgement) -> list[str]:
+    short = int((rows < settings.batch_size).sum())
+    rounds = samples.calls / len(prepared.requests)
+    last = prepared.requests[-1].rows
+    found = [
+        (judgement.unmeasured is not None, f"accuracy was not measured: {judgement.unmeasured}"),
+        (rounds > 1, f"the run went {rounds:.1f} times through the {len(prepared.requests):,} distinct requests"),
+        (short > 0, f"short requests among the measured: {short:,}, because the file's last batch has {last:,} rows"),
+    ]
+    return [text for holds, text in found if holds]
