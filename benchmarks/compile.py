@@ -19,9 +19,8 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from pipelines.build import pipeline, step, writer
 from pipelines.build import workflow as _imported_first  # noqa: F401 (Hera's import takes about a second)
-from pipelines.build import writer
-from pipelines.build.definition import pipeline, step
 from steps import contract
 
 T = TypeVar("T")

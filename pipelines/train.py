@@ -2,7 +2,7 @@
 
 from hera.workflows import WorkflowTemplate
 
-from pipelines.build.definition import chain, pipeline, step, until_target
+from pipelines.build import chain, pipeline, step, until_target
 from steps import download, export, prepare, train
 
 

@@ -2,7 +2,7 @@
 
 from hera.workflows import WorkflowTemplate
 
-from pipelines.build.definition import DEPLOYER, pipeline, step, until_target
+from pipelines.build import DEPLOYER, pipeline, step, until_target
 from steps import benchmark, deploy, download, export, prepare, train, validate
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.build.definition import chain, pipeline, step
+from pipelines.build import chain, pipeline, step
 from steps import contract
 
 REFUSED: list[tuple[str, list[dict[str, Any]], list[str]]] = [

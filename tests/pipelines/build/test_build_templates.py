@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.build import definition
-from pipelines.build.definition import DEPLOYER, chain, step, until_target
+from pipelines.build import DEPLOYER, chain, definition, step, until_target
 from pipelines.parameters import PARAMETERS
 
 

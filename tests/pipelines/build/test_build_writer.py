@@ -9,8 +9,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.build import writer
-from pipelines.build.definition import pipeline, step
+from pipelines.build import pipeline, step, writer
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"])) | st.sampled_from(["a\nb\n", "# a", "- a", "a: b", " a\nb\n", "a\n\nb\n", "{{x}}"])
 DATA = st.recursive(
@@ -29,7 +28,8 @@ def test_what_is_read_is_what_was_written(data: dict[str, Any]) -> None:
 # Read as something else by a reader of YAML 1.1 or 1.2, Go's or PyYAML's.
 MISREAD = [
     "n", "N", "y", "no", "Yes", "on", "OFF", "true", "null", "Null", "~", "", "1", "-1", "1e3", "0x1F", "0o7", "1_000", ".5", ".inf",
-    ".nan", "12:30:45", "2001-01-01", "=", "<<", "-", "?", "*a", "&a", "!a", "%a", "@a", "`a", "a: b", "a #b", " a", "a ", "[a]", "{a}", "a,", "'a'",
+    ".nan", "12:30:45", "2001-01-01", "=", "<<", "-", "?", "*a", "&a", "!a", "%a", "@a", "`a",
+    "a: b", "a #b", " a", "a ", "[a]", "{a}", "a,", "'a'",
 ]  # fmt: skip
 
 
