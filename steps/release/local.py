@@ -154,7 +154,10 @@ class LocalServer:
         tail = " | ".join(log.read_text(errors="replace").splitlines()[-3:]) if log.exists() else ""
         killed = code is None or code >= 128
         error = contract.Transient if killed else contract.BadInput
-        raise error(f"the model server for version {server.version} ended with exit code {code}: {tail or 'it said nothing'}; see {log}")
+        raise error(
+            f"the model server for version {server.version} ended{'' if code is None else f' with exit code {code}'}:"
+            f" {tail or 'it said nothing'}; see {log}"
+        )
 
     def _verify(self, channel: Any, version: int) -> None:
         sample = checks.read_sample(self._places.version(version) / repository.SAMPLE)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,8 @@ class LoadedModel:
 
     def __init__(self, folder: Path) -> None:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-        import tensorflow as tf
+        with _without_greeting():
+            import tensorflow as tf
 
         self._tf = tf
         self._loaded = self._try(f"the SavedModel {folder.name} does not load", lambda: tf.saved_model.load(str(folder)))
@@ -40,22 +43,39 @@ class LoadedModel:
         try:
             return action()
         except (errors.UnavailableError, errors.ResourceExhaustedError, errors.DeadlineExceededError, MemoryError) as error:
-            raise contract.Transient(f"{what} for now: {_first_line(error)}") from error
+            raise contract.Transient(f"{what} for now: {_reason(error)}") from error
         except OSError as error:
             if contract.exit_code_of(error) == contract.TRANSIENT:
                 raise
-            raise BadModel(f"{what}: {_first_line(error)}") from error
+            raise BadModel(f"{what}: {_reason(error)}") from error
         except Exception as error:
-            raise BadModel(f"{what}: {type(error).__name__}: {_first_line(error)}") from error
+            raise BadModel(f"{what}: {type(error).__name__}: {_reason(error)}") from error
+
+
+@contextlib.contextmanager
+def _without_greeting() -> Iterator[None]:
+    """Keep what TensorFlow's libraries say while they are imported, whatever the log level, out of a log for people."""
+    sys.stderr.flush()
+    saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(nowhere)
 
 
 def _tensor(spec: Any) -> Tensor:
     return Tensor(spec.dtype.name, None if spec.shape.rank is None else tuple(spec.shape.as_list()))
 
 
-def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
+def _reason(error: BaseException) -> str:
+    """The line of an error's message that says why: in one of a graph, the last before the node that failed, `[[{{node ...`."""
+    lines = [line.strip() for line in str(error).partition("[[{{")[0].splitlines() if line.strip()]
+    if not lines:
+        return type(error).__name__
+    return lines[-1] if "[[{{" in str(error) else lines[0]
 
 
 def warm_up_file(path: Path, requests: list[Any]) -> None:
