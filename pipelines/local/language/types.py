@@ -1,0 +1,89 @@
+"""What the language's compiler knows and refuses before an expression runs: unknown names, sides that can never be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pipelines.local.language import syntax
+from pipelines.local.language.operators import fail, is_number, named
+from pipelines.local.language.syntax import Node
+
+_SIDES = {
+    **dict.fromkeys(("<", "<=", ">", ">="), ({"number"}, {"string"})),
+    "+": ({"number"}, {"string"}),
+    **dict.fromkeys(("-", "*", "/", "%", "**", ".."), ({"number"},)),
+    **dict.fromkeys(("matches", "contains", "startsWith", "endsWith"), ({"string"},)),
+    **dict.fromkeys(("&&", "||"), ({"bool"},)),
+}
+_RESULTS = {
+    **dict.fromkeys(("==", "!=", "<", "<=", ">", ">=", "in", "matches", "contains", "startsWith", "endsWith", "&&", "||"), "bool"),
+    **dict.fromkeys(("-", "*", "/", "%", "**"), "number"),
+}
+_RETURNS = {**dict.fromkeys(("int", "asInt", "asFloat", "float", "len", "indexOf", "lastIndexOf", "count"), "number")}
+_RETURNS |= {**dict.fromkeys(("string", "upper", "lower", "trim", "replace", "join", "toJSON", "type"), "string")}
+_RETURNS |= {**dict.fromkeys(("all", "any", "none", "one", "hasPrefix", "hasSuffix"), "bool")}
+
+
+def kind(node: Node, env: Mapping[str, Any], bound: tuple[str, ...]) -> str | None:  # noqa: C901 - one case for each part of the syntax
+    """What the language's compiler knows of a node's type, None for nothing. Raises EvaluationError for what it refuses."""
+    match node:
+        case syntax.Literal(literal):
+            return _kind_of(literal)
+        case syntax.Name(name):
+            if name in bound or name == "$env":
+                return None
+            if name not in env:
+                fail(f"unknown name {name}")
+            return _kind_of(env[name])
+        case syntax.Let(name, given, body):
+            kind(given, env, bound)
+            return kind(body, env, (*bound, name))
+        case syntax.Call(syntax.Name(name), arguments):
+            if name not in env and name not in bound:
+                fail(f"unknown name {name}")
+            _kinds(arguments, env, bound)
+            return _RETURNS.get(name)
+        case syntax.Unary(operator, inner):
+            return _unary_kind(operator, kind(inner, env, bound))
+        case syntax.Binary(operator, left, right):
+            return _binary_kind(operator, kind(left, env, bound), kind(right, env, bound))
+    _kinds(syntax.parts(node), env, bound)
+    match node:
+        case syntax.Builtin(name, _):
+            return _RETURNS.get(name)
+        case syntax.Array():
+            return "array"
+        case syntax.Map():
+            return "map"
+    return None
+
+
+def _kinds(nodes: tuple[Node, ...], env: Mapping[str, Any], bound: tuple[str, ...]) -> None:
+    for node in nodes:
+        kind(node, env, bound)
+
+
+def _kind_of(given: Any) -> str | None:
+    return "number" if is_number(given) else named(given) if not callable(given) else None
+
+
+def _unary_kind(operator: str, inner: str | None) -> str:
+    expected = "bool" if operator == "!" else "number"
+    if inner not in (None, expected):
+        fail(f"invalid operation: {operator} (mismatched type {inner})")
+    return expected
+
+
+def _binary_kind(operator: str, left: str | None, right: str | None) -> str | None:
+    mismatch = f"invalid operation: {operator} (mismatched types {left} and {right})"
+    if operator in ("==", "!=") and None not in (left, right) and left != right and "nil" not in (left, right):
+        fail(mismatch)
+    known = {side for side in (left, right) if side is not None}
+    if operator in _SIDES and not any(known <= allowed for allowed in _SIDES[operator]):
+        fail(mismatch)
+    if operator == "in" and right in ("number", "bool", "string"):
+        fail(mismatch)
+    if operator == "+":
+        return left if left == right else None
+    return _RESULTS.get(operator)
