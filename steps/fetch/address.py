@@ -56,7 +56,9 @@ def parse(url: str) -> Address:
         raise contract.BadInput(f"DATA_URL: expected {_EXPECTED}, got {url!r}")
     address = Address(parts.scheme, url, parts)
     if parts.username is not None or parts.password is not None:
-        raise contract.BadInput("DATA_URL: expected a URL without user name and password, got one with; name an address that needs none, or use s3")
+        raise contract.BadInput(
+            "DATA_URL: expected a URL without user name and password, got one with; name an address that needs none, or use s3"
+        )
     if parts.scheme == "file" and (parts.netloc not in ("", "localhost") or not parts.path.startswith("/")):
         raise contract.BadInput(f"DATA_URL: expected file:/// and an absolute path, got {address.shown!r}")
     if parts.scheme in ("http", "https") and not parts.hostname:
@@ -74,12 +76,16 @@ def local_path(address: Address) -> Path:
 def generated(address: Address) -> Generated:
     """The query of a generated URL. Raises BadInput for unknown kinds and keys, and for values that are no counts."""
     if address.parts.netloc != "criteo" or address.parts.path not in ("", "/"):
-        raise contract.BadInput(f"DATA_URL: expected generated://criteo?rows=200000&seed=1, got {address.url!r}; only criteo can be generated")
+        raise contract.BadInput(
+            f"DATA_URL: expected generated://criteo?rows=200000&seed=1, got {address.url!r}; only criteo can be generated"
+        )
     pairs = parse_qsl(address.parts.query, keep_blank_values=True)
     query = dict(pairs)
     unknown = sorted(set(query) - {"rows", "eval_rows", "seed"})
     if unknown or len(query) < len(pairs):
-        raise contract.BadInput(f"DATA_URL: expected rows, eval_rows and seed, once each, got {unknown or address.parts.query!r} in {address.url!r}")
+        raise contract.BadInput(
+            f"DATA_URL: expected rows, eval_rows and seed, once each, got {unknown or address.parts.query!r} in {address.url!r}"
+        )
     rows = contract.parse("DATA_URL: rows", contract.POSITIVE, query.get("rows", "200000"))
     eval_rows = contract.parse("DATA_URL: eval_rows", contract.POSITIVE, query.get("eval_rows", str(max(rows // 10, 1))))
     return Generated(rows, eval_rows, contract.parse("DATA_URL: seed", contract.COUNT, query.get("seed", "1")))

@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import Any
 
 from steps import contract
 from steps.fetch import disk, manifest
@@ -38,6 +38,8 @@ _DAMAGE = (
     ValueError,
     OverflowError,
 )
+
+Reader = Any  # a binary file to read; GzipFile is no IO[bytes] to the types
 
 
 @dataclass
@@ -90,7 +92,8 @@ def _damage(name: str) -> Iterator[None]:
         raise contract.BadInput(f"{name}: cannot be unpacked: {error}") from None
     except _DAMAGE as error:
         raise contract.BadInput(
-            f"{name}: the archive is truncated or damaged ({error or type(error).__name__}); fetch or pack it anew, and check it against its checksum"
+            f"{name}: expected a whole archive, got one that is truncated or damaged ({error or type(error).__name__}); "
+            "fetch or pack it anew, and check it against its checksum"
         ) from None
 
 
@@ -130,7 +133,7 @@ def _is_tar(head: bytes) -> bool:
     return head[_TAR_MAGIC_AT:].startswith(_TAR_MAGIC)
 
 
-def _zip_entries(path: Path, name: str, budget: Budget) -> Iterator[tuple[str, IO[bytes]]]:
+def _zip_entries(path: Path, name: str, budget: Budget) -> Iterator[tuple[str, Reader]]:
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
         for member in members:
@@ -147,19 +150,19 @@ def _zip_entries(path: Path, name: str, budget: Budget) -> Iterator[tuple[str, I
                     yield member.filename, source
 
 
-def _tar_entries(path: Path, name: str, budget: Budget) -> Iterator[tuple[str, IO[bytes]]]:
+def _tar_entries(path: Path, name: str, _budget: Budget) -> Iterator[tuple[str, Reader]]:
     with open(path, "rb") as file:
         yield from _tar_stream(file, name)
 
 
-def _tar_gz_entries(path: Path, name: str, budget: Budget) -> Iterator[tuple[str, IO[bytes]]]:
+def _tar_gz_entries(path: Path, name: str, budget: Budget) -> Iterator[tuple[str, Reader]]:
     with gzip.open(path) as file:
         yield from _tar_stream(file, name)
         while rest := file.read(disk.BLOCK_BYTES):  # to the end, where gzip's checksum is
             budget.take(len(rest))
 
 
-def _tar_stream(file: IO[bytes], name: str) -> Iterator[tuple[str, IO[bytes]]]:
+def _tar_stream(file: Reader, name: str) -> Iterator[tuple[str, Reader]]:
     with tarfile.open(fileobj=file, mode="r|") as archive:
         for member in archive:
             if not (member.isreg() or member.isdir()):
@@ -170,7 +173,7 @@ def _tar_stream(file: IO[bytes], name: str) -> Iterator[tuple[str, IO[bytes]]]:
                 yield member.name, source
 
 
-def _gz_entries(path: Path, name: str, budget: Budget) -> Iterator[tuple[str, IO[bytes]]]:
+def _gz_entries(path: Path, name: str, _budget: Budget) -> Iterator[tuple[str, Reader]]:
     with gzip.open(path) as file:
         yield _SUFFIX.sub("", name), file
 
@@ -189,12 +192,12 @@ def _refused(archive: str, name: str, why: str) -> contract.BadInput:
     return contract.BadInput(f"{archive}: entry {name!r} {why}; expected plain files below the archive's own folder; nothing was unpacked")
 
 
-def _write(source: IO[bytes], archive: str, name: str, into: Path, budget: Budget) -> manifest.Entry:
+def _write(source: Reader, archive: str, name: str, into: Path, budget: Budget) -> manifest.Entry:
     path = _inside(archive, name)
     target = into / path
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        file = open(target, "xb")  # noqa: SIM115: closed below
+        file = open(target, "xb")  # noqa: SIM115
     except (FileExistsError, NotADirectoryError, IsADirectoryError):
         raise _refused(archive, name, "is there twice") from None
     digest, size = hashlib.sha256(), 0

@@ -22,7 +22,9 @@ def need(folder: Path, size: int, what: str) -> None:
     """Raise BadInput where fewer than `size` bytes are free."""
     free = free_bytes(folder)
     if size > free:
-        raise contract.BadInput(f"{folder}: the disk is too full for {what}: {size:,} bytes are needed, {free:,} are free; free some, then run again")
+        raise contract.BadInput(
+            f"{folder}: the disk is too full for {what}: {size:,} bytes are needed, {free:,} are free; free some, then run again"
+        )
 
 
 @contextlib.contextmanager

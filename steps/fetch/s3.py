@@ -43,7 +43,9 @@ class Bucket:
         self.key = unquote(address.parts.path).lstrip("/")
         self._shown = f"s3://{self.name}/{self.key}"
         if not self.name:
-            raise contract.BadInput(f"DATA_URL: {address.shown}: expected s3://BUCKET/KEY, or the bucket's name in the environment variable datasetsbucket")
+            raise contract.BadInput(
+                f"DATA_URL: {address.shown}: expected s3://BUCKET/KEY, or the bucket's name in the environment variable datasetsbucket"
+            )
         with _told(self._shown):
             self._client = _client(environ)
 
@@ -82,7 +84,9 @@ class Bucket:
             pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=self.key)
             found = [entry for page in pages for entry in page.get("Contents", [])]
         return [
-            S3Object(entry["Key"], entry["Key"][len(self.key) :], entry["Size"], entry["ETag"]) for entry in found if not entry["Key"].endswith("/")
+            S3Object(entry["Key"], entry["Key"][len(self.key) :], entry["Size"], entry["ETag"])
+            for entry in found
+            if not entry["Key"].endswith("/")
         ]
 
 
@@ -104,7 +108,9 @@ def _client(environ: Mapping[str, str]) -> Any:
         # A server of one's own rarely has a name for each bucket.
         s3={"addressing_style": "path"} if endpoint else None,
     )
-    keys = {"aws_access_key_id": _first(environ, _KEY), "aws_secret_access_key": _first(environ, _SECRET)} if not environ.get(_KEY[0]) else {}
+    keys = (
+        {"aws_access_key_id": _first(environ, _KEY), "aws_secret_access_key": _first(environ, _SECRET)} if not environ.get(_KEY[0]) else {}
+    )
     region = _first(environ, _REGION) or ("us-east-1" if endpoint else None)
     return boto3.session.Session().client("s3", endpoint_url=endpoint, region_name=region, config=config, **keys)
 
@@ -128,7 +134,9 @@ def _told(shown: str) -> Iterator[None]:
         said = error.response.get("Error", {})
         reason = f"the S3 server answers {status} {said.get('Code', '')} {said.get('Message', '')}".rstrip()
         if status == http.HTTPStatus.PRECONDITION_FAILED:
-            raise contract.Transient(f"DATA_URL: {shown}: an object changed while it was fetched; another start fetches it as it is then") from None
+            raise contract.Transient(
+                f"DATA_URL: {shown}: an object changed while it was fetched; another start fetches it as it is then"
+            ) from None
         if status >= 500 or status in (408, 429) or said.get("Code") in ("SlowDown", "RequestTimeout", "RequestTimeTooSkewed"):
             raise Trouble(reason) from None
         raise contract.BadInput(f"DATA_URL: {shown}: {reason}; {_ADVICE}") from None

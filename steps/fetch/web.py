@@ -22,14 +22,14 @@ _NETWORK = (OSError, http.client.HTTPException)
 
 
 def opener(address: Address) -> Open:
-    """How to open an http(s) address at an offset. Opening raises BadInput (403, 404, a wrong certificate) or Trouble (5xx, no connection)."""
+    """How to open an http(s) address at an offset. Opening raises BadInput (404, a wrong certificate) or Trouble (5xx, nobody there)."""
     url = quote(address.parts._replace(fragment="").geturl(), safe="/%:=&?~#+!$,;'@()*[]")
 
     def open_at(offset: int, validator: str | None) -> Opened:
         headers = {"User-Agent": "tiphys", "Accept-Encoding": "identity"}
         if offset and validator:
             headers |= {"Range": f"bytes={offset}-", "If-Range": validator}
-        response = _request(urllib.request.Request(url, headers=headers), address)  # noqa: S310: the scheme was checked
+        response = _request(urllib.request.Request(url, headers=headers), address)  # noqa: S310
         if response is None:
             return open_at(0, None)
         return _opened(response, offset)

@@ -91,7 +91,8 @@ CROSSES = ((5, 13), (8, 16), (16, 22), (13, 19))
 CROSS_WEIGHT = 0.45
 BEND_WEIGHT = 0.40
 BLANK_WEIGHT = 0.25
-SCALE, BIAS = 1.06, -2.97
+# Set so that about 26 of 100 rows are clicks and the best possible accuracy is about 0.847.
+SCALE, BIAS = 1.075, -3.0
 
 _MIX_1, _MIX_2, _STEP = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB), np.uint64(0x9E3779B97F4A7C15)
 _LOGISTIC_STD = np.pi / np.sqrt(3.0)
