@@ -108,7 +108,7 @@ def _write(path: Path, content: str) -> None:
         finally:
             aside.unlink(missing_ok=True)
     except OSError as error:
-        raise BadInput(f"--json: the result above could not be written to {path}: {error.strerror}") from None
+        raise BadInput(f"--json: the result could not be written to {path}: {error.strerror}") from None
 
 
 if __name__ == "__main__":

@@ -93,12 +93,14 @@ def _accuracy(result: Result) -> str:
 
 
 def _percentiles(result: Result) -> str:
-    values = result.latency_ms.percentiles
-    told = [f"p{percentile} {_ms(value)}" for percentile, value in values.items() if value is not None]
-    untold = [
-        f"p{percentile} needs {samples_needed(percentile)} measured requests" for percentile, value in values.items() if value is None
-    ]
-    return ", ".join([*told, *untold])
+    return ", ".join(
+        f"p{percentile} {_percentile(result, percentile, value)}" for percentile, value in result.latency_ms.percentiles.items()
+    )
+
+
+def _percentile(result: Result, percentile: int, value: float | None) -> str:
+    needed = samples_needed(percentile)
+    return f"needs {needed} measured requests (-n {needed + result.warm_up})" if value is None else _ms(value)
 
 
 def _ms(value: float) -> str:

@@ -114,7 +114,7 @@ def _label_kind(known: Format | None) -> Kind:
         except KeyError:
             raise ValueError from None
 
-    return Kind(f"one of {', '.join(index_of)} (is line 1 a header? then leave out --format)", convert_classes)
+    return Kind(f"one of {', '.join(index_of)}", convert_classes)
 
 
 def _class_indices(texts: Sequence[str]) -> Array:

@@ -46,16 +46,19 @@ def open_table(path: Path, columns_file: Path | None, format_name: str | None) -
     """The table in a file: with a header, unless its columns are given. Raises BadInput where it is not readable as one."""
     known = FORMATS[format_name] if format_name else None
     given = known.columns if known else _read_columns(columns_file) if columns_file else None
+    source = f"as --format {format_name} has" if known else f"as in {columns_file}" if columns_file else "as in the header"
     with _open(path) as file:
         records = _records(path, _lines(path, file), known)
         first = next(records, None)
         if first is None:
             raise BadInput(f"{path}: expected {'rows' if given else 'a header and rows'}, but the file is empty")
-        if given:
-            columns, records = given, chain([first], records)
+        if given is None:
+            columns = _checked_names(path, *first)
+        elif given == tuple(name.strip() for name in first[1]):
+            raise BadInput(f"{path}, line {first[0]}: expected a row, got a header; leave out --format or --columns")
         else:
-            columns = _checked_names(path, first[0], first[1])
-        yield Table(path, columns, known, given is None, _of_width(path, records, len(columns), "the header" if given is None else "given"))
+            columns, records = given, chain([first], records)
+        yield Table(path, columns, known, given is None, _of_width(path, records, len(columns), source))
 
 
 @contextmanager
@@ -72,7 +75,7 @@ def _lines(path: Path, file: Iterator[bytes]) -> Iterator[str]:
     number = 0
     for number, line in enumerate(file, 1):
         if b"\0" in line:
-            raise BadInput(f"{path}, line {number}: expected text, got a NUL byte (column {line.index(0) + 1} of the line)")
+            raise BadInput(f"{path}, line {number}: expected text, got a NUL byte (byte {line.index(0) + 1} of the line)")
         try:
             yield line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:
@@ -97,7 +100,7 @@ def _records(path: Path, lines: Iterator[str], known: Format | None) -> Iterator
 def _of_width(path: Path, records: Iterator[tuple[int, list[str]]], width: int, source: str) -> Iterator[tuple[int, list[str]]]:
     for line, fields in records:
         if len(fields) != width:
-            raise BadInput(f"{path}, line {line}: expected {width} columns, as {source}, got {len(fields)}")
+            raise BadInput(f"{path}, line {line}: expected {width} columns, {source}, got {len(fields)}")
         yield line, fields
 
 

@@ -52,9 +52,9 @@ def _send(settings: Settings, transport: Transport, requests: Sequence[Request],
         answer = transport.predict(requests[place].body)
         end_ns = time.perf_counter_ns()
         if isinstance(answer, Failure):
-            samples.fail(answer, sent_ns)
+            samples.fail(answer, sent_ns, end_ns)
         else:
-            samples.succeed(place, answer)
+            samples.succeed(place, answer, end_ns)
             if number >= settings.warm_up_iteration:
                 samples.time_call(due_ns, sent_ns, end_ns, requests[place].rows)
         tell(number + 1)
@@ -64,7 +64,7 @@ def _send(settings: Settings, transport: Transport, requests: Sequence[Request],
         pacing.one_in_flight(_numbers(settings, samples), call)
     except KeyboardInterrupt:
         samples.interrupted = True
-    samples.end_interval(time.perf_counter_ns())
+    samples.end_interval()
     return samples
 
 

@@ -28,7 +28,7 @@ class Samples:
     failing_since_ns: int | None = None
     interrupted: bool = False
     gave_up: bool = False
-    # The measured interval: wall clock at its start, its first and last instant, and this process's own work in it.
+    # The measured interval: wall clock at its start, its first instant and the end of its last call, and this process's own work in it.
     started_s: float = 0.0
     first_ns: int = 0
     last_ns: int = 0
@@ -38,25 +38,25 @@ class Samples:
     def begin_interval(self, now_ns: int) -> None:
         """The warm-up is over."""
         self.started_s = time.time()
-        self.first_ns = self.last_ns = now_ns
+        self.first_ns = now_ns
         self.busy_ns = -time.process_time_ns()
 
-    def end_interval(self, now_ns: int) -> None:
-        """No call follows. Without a begun interval nothing was measured."""
-        if self.first_ns:
-            self.last_ns = now_ns
-            self.busy_ns += time.process_time_ns()
+    def end_interval(self) -> None:
+        """No call follows."""
+        self.busy_ns += time.process_time_ns()
 
-    def fail(self, failure: Failure, sent_ns: int) -> None:
+    def fail(self, failure: Failure, sent_ns: int, end_ns: int) -> None:
         """Count a call that was not answered."""
         self.calls += 1
+        self.last_ns = end_ns
         self.failed[failure.status] += 1
         self.first_failure = self.first_failure or failure
         self.failing_since_ns = self.failing_since_ns or sent_ns
 
-    def succeed(self, place: int, answer: bytes) -> None:
+    def succeed(self, place: int, answer: bytes, end_ns: int) -> None:
         """Keep an answer to the request at this place in the file."""
         self.calls += 1
+        self.last_ns = end_ns
         self.answers[place, answer] += 1
         self.failing_since_ns = None
 

@@ -27,13 +27,14 @@ def signature(inputs, outputs):
 
 
 class ModelServer:
-    """Serves one model. A test sets its `inputs`, how it answers, fails and waits, and reads what it `received`."""
+    """Serves one model. A test sets its `inputs`, how it answers, fails and waits, and reads what it `received`; an answer takes `takes_s`."""
 
     outputs: ClassVar = {"probabilities": ("float", (-1, 2)), "class_ids": ("int64", (-1, 1)), "logits": ("float", (-1, 1))}
 
     def __init__(self):
         self.inputs = {"x": ("float", (-1,)), "c": ("string", (-1,))}
         self.version = 3
+        self.takes_s = 0.0
         self.received = []
         self.calls = 0
         self.classes_of = lambda values: (values["x"] > 0).astype(np.int64)
@@ -70,8 +71,9 @@ class ModelServer:
 
     def _predict(self, body, context):
         self.calls += 1
+        time.sleep(self.takes_s)
         status = self.before_answer(self.calls)
-        if status is not None:
+        if isinstance(status, grpc.StatusCode):
             context.abort(status, f"call {self.calls} was told to fail")
         request = messages.PredictRequest.FromString(body)
         values = {name: tensors.to_array(tensor) for name, tensor in request.inputs.items()}

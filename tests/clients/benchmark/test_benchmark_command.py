@@ -1,0 +1,275 @@
+"""The command line as a user has it: a process, its output, its exit code."""
+
+import http.server
+import json
+import os
+import pty
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import grpc
+import pytest
+
+CHECKOUT = Path(__file__).parents[3]
+
+
+def command(*arguments, folder=CHECKOUT, **options):
+    """Starts the command line in a process of its own."""
+    words = [sys.executable, "-W", "error", "-m", "clients.benchmark", *map(str, arguments)]
+    return subprocess.Popen(words, cwd=folder, text=True, **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options})
+
+
+def finished(process):
+    """Exit code, standard output and standard error."""
+    out, err = process.communicate(timeout=60)
+    return process.returncode, out, err
+
+
+@pytest.fixture
+def table(data, server):
+    """100 rows, for a server that takes its time: a client that is as busy as the server would say so."""
+    server.takes_s = 0.002
+    return data("label,x,c\n" + "".join(f"{x % 2},{x},c{x}\n" for x in range(1, 101)))
+
+
+def test_a_run_prints_what_was_measured(server, table):
+    code, out, err = finished(command("-s", server.address, "-d", table, "-b", 10, "-n", 120, "-w", 20))
+    assert (code, err) == (0, "")
+    model, requests, accuracy, average, throughput, percentiles, extremes, note = out.splitlines()
+    assert model == f"model       wide-deep-large-ds-fp32-training, version 3, signature serving_default, at {server.address}"
+    assert re.fullmatch(r"requests    100 measured in \S+ s after 20 of warm-up, one in flight, batch size 10, 0 failed", requests)
+    assert accuracy == "accuracy    0.5000 over 100 rows"
+    assert re.fullmatch(r"average     \S+ ms per request", average)
+    assert re.fullmatch(r"throughput  \S+ rows/s, \S+ requests/s", throughput)
+    assert re.fullmatch(r"percentiles p50 \S+ ms, p90 \S+ ms, p99 \S+ ms", percentiles)
+    assert re.fullmatch(r"extremes    min \S+ ms, max \S+ ms", extremes)
+    assert note == "note        the run went 12.0 times through the 10 distinct requests"
+
+
+def test_the_defaults_and_the_long_flags_are_those_of_the_original(server, table):
+    """40 requests of one row, 10 of them warm-up; the latency of one row; no p99 of 30 samples."""
+    short = finished(command("-s", server.address, "-d", table))
+    long = finished(
+        command("--server", server.address, "--data_file", table, "--batch_size=1", "--num_iteration=40", "--warm_up_iteration=10")
+    )
+    for code, out, err in (short, long):
+        assert (code, err) == (0, "")
+        assert re.search(r"^requests    30 measured in \S+ s after 10 of warm-up, one in flight, batch size 1, 0 failed$", out, re.M)
+        assert re.search(r"^latency     \S+ ms \(batch size 1\)$", out, re.M)
+        assert re.search(r"^percentiles p50 \S+ ms, p90 \S+ ms, p99 needs 100 measured requests \(-n 110\)$", out, re.M)
+
+
+def test_the_record(server, table, tmp_path):
+    server.before_answer = lambda call: grpc.StatusCode.UNAVAILABLE if call == 30 else None
+    code, _, err = finished(command("-s", server.address, "-d", table, "-b", 4, "-n", 60, "-w", 5, "--json", tmp_path / "record.json"))
+    assert (code, err) == (0, "")
+    record = json.loads((tmp_path / "record.json").read_text())
+    latency = record.pop("latency_ms")
+    assert set(latency) == {"mean", "p50", "p90", "p99", "min", "max"}
+    assert latency["p99"] is None
+    assert latency["min"] <= latency["p50"] <= latency["p90"] <= latency["max"]
+    histogram = record.pop("histogram")
+    assert sum(part["count"] for part in histogram) == 54
+    assert all(set(part) == {"from_ms", "to_ms", "count"} for part in histogram)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", record.pop("started"))
+    assert record.pop("throughput_rows_per_s") == pytest.approx(54 * 4 / record["duration_s"])
+    assert record.pop("requests_per_s") == pytest.approx(54 / record.pop("duration_s"))
+    assert record == {
+        "format": 1,
+        "server": server.address,
+        "model": "wide-deep-large-ds-fp32-training",
+        "signature": "serving_default",
+        "version": 3,
+        "batch_size": 4,
+        "requests": 60,
+        "warm_up": 5,
+        "measured": 54,
+        "failed": {"UNAVAILABLE": 1},
+        "rows": 54 * 4,
+        "accuracy": 0.5,
+        "accuracy_rows": 100,
+        "warnings": ["1 of 60 requests failed (UNAVAILABLE 1; the first: UNAVAILABLE: call 30 was told to fail)"],
+        "notes": ["the run went 2.4 times through the 25 distinct requests"],
+    }
+    assert sorted(os.listdir(tmp_path)) == sorted([table.name, "record.json"])
+
+
+def test_a_result_that_should_not_be_trusted_says_so_on_its_first_line(server, table):
+    server.before_answer = lambda call: grpc.StatusCode.INTERNAL if call == 30 else None
+    code, out, _ = finished(command("-s", server.address, "-d", table, "-n", 20, "-w", 0, "-b", 1000))
+    assert code == 0
+    assert out.splitlines()[0] == (
+        "NOT TO BE TRUSTED: only 20 requests were measured, a figure needs 30; no request held 1,000 rows, because the file has 100"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-d", "none.csv"], "benchmark: none.csv: expected a CSV file that can be read: No such file or directory"),
+        (["-d", "."], "benchmark: .: expected a CSV file that can be read: Is a directory"),
+        (
+            ["-d", "TABLE", "-n", "10"],
+            "benchmark: -w/--warm_up_iteration: expected 0 to 9, fewer than the 10 requests of -n/--num_iteration",
+        ),
+        (["-d", "TABLE", "-b", "0"], "benchmark: -b/--batch_size: expected a whole number, 1 or more, got 0"),
+        (["-d", "TABLE", "-s", "localhost"], "benchmark: -s/--server: expected HOST:PORT"),
+        (
+            ["-d", "TABLE", "--json", "no/such/folder.json"],
+            "benchmark: --json: expected a file that can be written in a folder that exists",
+        ),
+        (["-d", "TABLE", "--json", "."], "benchmark: --json: expected a file that can be written in a folder that exists"),
+        (["-d", "TABLE", "--signature", "classify"], "benchmark: --signature: expected one that model "),
+        (["-d", "TABLE", "-b", "many"], "invalid int value: 'many'"),
+        (["-d", "TABLE", "--format", "criteo", "--columns", "a"], "not allowed with argument"),
+        (["-d", "TABLE", "--batch-size", "1"], "unrecognized arguments: --batch-size"),
+        ([], "the following arguments are required: -d/--data_file"),
+    ],
+)
+def test_bad_input_is_exit_code_2(server, table, arguments, message):
+    arguments = [str(table) if word == "TABLE" else word for word in arguments]
+    code, out, err = finished(command("-s", server.address, *arguments))
+    assert (code, out) == (2, "")
+    assert message in err.splitlines()[-1]
+    assert "Traceback" not in err
+    assert server.calls == 0
+
+
+def test_nothing_listens(table):
+    code, out, err = finished(command("-s", "127.0.0.1:1", "-d", table))
+    assert (code, out) == (10, "")
+    assert re.fullmatch(r"benchmark: 127.0.0.1:1: no server answers there by gRPC; start it, or mend -s/--server: .*UNAVAILABLE.*\n", err)
+
+
+def test_the_model_is_missing(server, table):
+    code, out, err = finished(command("-s", server.address, "-d", table, "--model", "typo"))
+    assert (code, out) == (10, "")
+    assert re.fullmatch(r"benchmark: \S+: the server does not serve model typo; mend --model.*NOT_FOUND: Servable not found.*\n", err)
+
+
+@pytest.mark.parametrize("kind", ["rest", "other"])
+def test_the_port_is_another_service(table, kind):
+    if kind == "rest":
+        other = http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        port, stop, words = other.server_port, lambda: (other.shutdown(), other.server_close()), "not the REST port"
+    else:
+        other = grpc.server(None)
+        port, stop, words = (
+            other.add_insecure_port("127.0.0.1:0"),
+            lambda: other.stop(None).wait(),
+            "does not speak TensorFlow Serving's API",
+        )
+        other.start()
+    try:
+        code, out, err = finished(command("-s", f"127.0.0.1:{port}", "-d", table))
+    finally:
+        stop()
+    assert (code, out, err.count("\n")) == (10, "", 1)
+    assert words in err
+
+
+def test_every_measured_request_failed(server, table):
+    server.before_answer = lambda call: grpc.StatusCode.INTERNAL
+    code, out, err = finished(command("-s", server.address, "-d", table))
+    assert (code, out, err.count("\n")) == (10, "", 1)
+    assert "40 of 40 requests failed (INTERNAL 40; the first: INTERNAL: call 1 was told to fail)" in err
+
+
+def test_ctrl_c_gives_the_result_so_far(server, table, until, tmp_path):
+    process = command("-s", server.address, "-d", table, "-n", 1_000_000_000, "-w", 10, "--json", tmp_path / "record.json")
+    until(lambda: server.calls > 200)
+    process.send_signal(signal.SIGINT)
+    code, out, err = finished(process)
+    assert (code, err) == (130, "")
+    assert re.match(r"NOT TO BE TRUSTED: interrupted after [\d,]+ of 1,000,000,000 requests\n", out)
+    record = json.loads((tmp_path / "record.json").read_text())
+    assert record["measured"] == record["requests"] - 10 >= 190
+    assert record["accuracy"] == 0.5
+
+
+def test_ctrl_c_while_the_server_hangs(server, table, until):
+    hanging = threading.Event()
+    server.before_answer = lambda call: hanging.wait(60) if call == 50 else None
+    process = command("-s", server.address, "-d", table, "-n", 100)
+    until(lambda: server.calls == 50)
+    process.send_signal(signal.SIGINT)
+    code, out, _ = finished(process)
+    hanging.set()
+    assert code == 130
+    assert out.startswith("NOT TO BE TRUSTED: interrupted after 49 of 100 requests\n")
+
+
+def test_ctrl_c_before_anything_was_measured(server, table, until):
+    hanging = threading.Event()
+    server.before_answer = lambda call: hanging.wait(60) if call == 5 else None
+    process = command("-s", server.address, "-d", table)
+    until(lambda: server.calls == 5)
+    process.send_signal(signal.SIGINT)
+    result = finished(process)
+    hanging.set()
+    assert result == (130, "", "benchmark: interrupted after 4 requests, before one was measured\n")
+
+
+def test_a_bar_on_a_terminal(server, table):
+    ours, theirs = pty.openpty()
+    process = command("-s", server.address, "-d", table, stderr=theirs)
+    os.close(theirs)
+    shown = b""
+    try:
+        while part := os.read(ours, 4096):
+            shown += part
+    except OSError:  # the other side of a terminal was closed
+        pass
+    os.close(ours)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert b"\r[##############################] 40 of 40 requests\r\x1b[K" in shown
+    assert out.startswith("model ")
+
+
+def test_a_record_that_cannot_be_written_does_not_lose_the_figures(server, table):
+    code, out, err = finished(command("-s", server.address, "-d", table, "--json", "/dev/full"))
+    assert code == 2
+    assert out.startswith("model ")
+    assert err == "benchmark: --json: the result could not be written to /dev/full: No space left on device\n"
+
+
+def test_standard_output_that_cannot_be_written(server, table, tmp_path):
+    with open("/dev/full", "w") as full:
+        code, _, err = finished(command("-s", server.address, "-d", table, "--json", tmp_path / "record.json", stdout=full))
+    assert (code, err) == (2, "benchmark: standard output: the result could not be written: No space left on device\n")
+    assert json.loads((tmp_path / "record.json").read_text())["measured"] == 30
+
+
+def test_the_clients_work_alone_and_without_tensorflow(server, table, tmp_path):
+    """Only the folder of the clients is there; after a run, nothing but grpcio, numpy and protobuf has been imported."""
+    shutil.copytree(CHECKOUT / "clients", tmp_path / "alone" / "clients")
+    program = (
+        "import runpy, sys\n"
+        "try:\n    runpy.run_module('clients.benchmark', run_name='__main__')\n"
+        "except SystemExit as end:\n    assert end.code == 0, end\n"
+        "print(*{name.partition('.')[0] for name in sys.modules}, file=sys.stderr)\n"
+    )
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+    process = subprocess.run(
+        [sys.executable, "-c", program, "-s", server.address, "-d", table],
+        cwd=tmp_path / "alone",
+        env=environment,
+        text=True,
+        capture_output=True,
+        timeout=60,
+    )
+    assert process.returncode == 0, process.stderr
+    imported = set(process.stderr.split())
+    packages = {owner for name, owners in packages_distributions().items() if name in imported for owner in owners}
+    assert "clients" in imported
+    assert not imported & {"steps", "pipelines"}
+    # setuptools is what a virtual environment starts by itself.
+    assert packages - {"setuptools", "tiphys", "typing_extensions"} == {"grpcio", "numpy", "protobuf"}
