@@ -9,11 +9,15 @@ LABEL = "label"
 
 @dataclass(frozen=True)
 class Format:
-    """`classes` are the label's texts by class index; `unknown` is how an unknown value is written, beside a blank."""
+    """`classes` are the label's texts by class index; `unknown` is how an unknown value is written, beside a blank.
+
+    `trim`: blanks around a value are not part of it. `comment` begins a first line that is no row.
+    """
 
     columns: tuple[str, ...]
     classes: tuple[tuple[str, ...], ...]
     unknown: str | None = None
+    trim: bool = False
     comment: str | None = None
 
 
@@ -32,6 +36,7 @@ FORMATS = {
         ),
         classes=(("<=50K", "<=50K."), (">50K", ">50K.")),
         unknown="?",
+        trim=True,
         comment="|",
     ),
 }

@@ -83,16 +83,19 @@ def _lines(path: Path, file: Iterator[bytes]) -> Iterator[str]:
 
 
 def _records(path: Path, lines: Iterator[str], known: Format | None) -> Iterator[tuple[int, list[str]]]:
-    """Line number and fields of each record; blank lines are none, nor is a first line of comment in a known format."""
+    """Line number and fields of each record; blank lines are none, nor is a first line of comment in a known format.
+
+    The first line has most of the delimiter.
+    """
     first = next(lines, "")
-    delimiter = "\t" if "\t" in first and "," not in first else ","
+    delimiter = max(",\t" if known else ",\t;|", key=first.count)
     # Known formats quote nothing, so that a quotation mark in them is a character like others.
     quoting: Literal[0, 3] = csv.QUOTE_NONE if known else csv.QUOTE_MINIMAL
-    reader = csv.reader(chain([first], lines), delimiter=delimiter, quoting=quoting, strict=True, skipinitialspace=bool(known))
+    reader = csv.reader(chain([first], lines), delimiter=delimiter, quoting=quoting, strict=True)
     try:
         for fields in reader:
             if fields and not (known and known.comment and reader.line_num == 1 and fields[0].startswith(known.comment)):
-                yield reader.line_num, fields
+                yield reader.line_num, [field.strip() for field in fields] if known and known.trim else fields
     except csv.Error as error:
         raise BadInput(f"{path}, line {reader.line_num}: expected a CSV row: {error}") from None
 

@@ -27,7 +27,10 @@ def signature(inputs, outputs):
 
 
 class ModelServer:
-    """Serves one model. A test sets its `inputs`, how it answers, fails and waits, and reads what it `received`; an answer takes `takes_s`."""
+    """Serves one model. A test sets its `inputs`, how it answers, fails and waits, and reads what it `received`.
+
+    An answer takes `takes_s` seconds; `before_answer` may wait longer, change the version, or return a status to fail with.
+    """
 
     outputs: ClassVar = {"probabilities": ("float", (-1, 2)), "class_ids": ("int64", (-1, 1)), "logits": ("float", (-1, 1))}
 
@@ -38,7 +41,7 @@ class ModelServer:
         self.received = []
         self.calls = 0
         self.classes_of = lambda values: (values["x"] > 0).astype(np.int64)
-        self.before_answer = lambda call: None  # may wait, change the version, or return a status to fail with
+        self.before_answer = lambda call: None
         self._server = grpc.server(ThreadPoolExecutor(max_workers=2), options=[("grpc.so_reuseport", 0)])
         handlers = {calls.PREDICT: self._predict, calls.GET_MODEL_METADATA: self._metadata}
         for path, handler in handlers.items():

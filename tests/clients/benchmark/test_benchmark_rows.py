@@ -26,6 +26,8 @@ def send(server, path, **settings):
         ("x,c\n1,a\n2.5,b\n", [1, 2.5], [b"a", b"b"]),
         ("c,x\na,1\nb,2.5\n", [1, 2.5], [b"a", b"b"]),
         ("x\tc\n1\ta,b\n2.5\tb\n", [1, 2.5], [b"a,b", b"b"]),
+        ("x;c\n1;a,b\n2.5;b\n", [1, 2.5], [b"a,b", b"b"]),
+        ("x|c\n1|a\n2.5|b\n", [1, 2.5], [b"a", b"b"]),
         ("x,c\n1,a\n2.5,b", [1, 2.5], [b"a", b"b"]),
         ("x,c\r\n1,a\r\n2.5,b\r\n", [1, 2.5], [b"a", b"b"]),
         ("\ufeffx,c\n1,a\n2.5,b\n", [1, 2.5], [b"a", b"b"]),
