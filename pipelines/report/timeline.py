@@ -1,0 +1,76 @@
+"""The steps of a run as bars over time, one row a step, one bar an attempt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from pipelines.report.markup import Markup, element
+from pipelines.report.reading import Node, Row, Run
+from pipelines.report.values import duration, time_step
+
+# Argo's phases as the page colours them.
+KINDS = {"Succeeded": "good", "Failed": "bad", "Error": "bad", "Running": "running"}
+
+
+def draw(run: Run) -> Markup | None:
+    """The timeline, or None where nothing has started."""
+    start = run.started or min((node.started for row in run.rows for node in row.nodes if node.started), default=None)
+    if start is None or run.finished is None:
+        return None
+    length_s = max((run.finished - start).total_seconds(), 0.1)
+    step_s = time_step(length_s, 6)
+    marks = [step_s * index for index in range(int(length_s / step_s + 1e-9) + 1)]
+    axis = element(
+        "div",
+        *(element("span", duration(mark) if mark else "0", style=f"left:{100 * mark / length_s:.3f}%") for mark in marks),
+        class_="axis",
+    )
+    rows = [_row(row, start, run.finished, length_s) for row in run.rows]
+    return element("div", *rows, axis, _legend(run), class_="timeline", style=f"--step:{100 * step_s / length_s:.3f}%")
+
+
+def kind(node: Node) -> str:
+    """What a node's bar and phase look like."""
+    known = KINDS.get(node.phase, "idle")
+    return "again" if known == "bad" and node.retried else known
+
+
+def _row(row: Row, start: datetime, end: datetime, length_s: float) -> Markup:
+    spent_s = sum(((node.finished or end) - node.started).total_seconds() for node in row.nodes if node.started)
+    told = duration(spent_s) if any(node.started and kind(node) != "idle" for node in row.nodes) else row.phase.lower()
+    count = f"{len(row.nodes)} starts" if len(row.nodes) > 1 else None
+    bars = [_bar(node, index, start, end, length_s) for index, node in enumerate(row.nodes) if node.started]
+    return element(
+        "div",
+        element("div", row.label, element("small", count) if count else None, class_="label"),
+        element("div", *bars, class_="track"),
+        element("div", told, class_="spent"),
+        class_="row",
+    )
+
+
+def _bar(node: Node, index: int, start: datetime, end: datetime, length_s: float) -> Markup:
+    assert node.started is not None
+    from_s = (node.started - start).total_seconds()
+    lasted_s = ((node.finished or end) - node.started).total_seconds()
+    told = [f"{node.label}: {node.phase}", f"exit code {node.exit_code}" if node.exit_code else "", duration(lasted_s), node.message]
+    return element(
+        "span",
+        str(index + 1) if node.retried or index else None,
+        class_=kind(node),
+        style=f"left:{100 * from_s / length_s:.3f}%;width:{100 * lasted_s / length_s:.3f}%",
+        title=", ".join(filter(None, told)),
+    )
+
+
+_LEGEND = {"good": "succeeded", "again": "failed, started again", "bad": "failed", "running": "running", "idle": "not run"}
+
+
+def _legend(run: Run) -> Markup:
+    used = {kind(node) for row in run.rows for node in row.nodes if node.started}
+    return element("p", *_entries(name for name in _LEGEND if name in used), class_="legend")
+
+
+def _entries(names: Iterable[str]) -> list[Markup]:
+    return [element("span", element("i", class_=name), _LEGEND[name]) for name in names]
