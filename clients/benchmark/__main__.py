@@ -17,6 +17,7 @@ from clients.benchmark.running import run
 from clients.benchmark.settings import Settings
 
 _DEFAULTS = {field.name: field.default for field in fields(Settings)}
+_DESCRIPTION = "Measure a served model through TensorFlow Serving's gRPC API: accuracy, latency, throughput."
 _EPILOG = """The file is cut into batches in its order; the last one is as short as what is left, and the next pass begins again
 with the first. A column `label` (the class index) is compared with the model's answers, every other column is sent as
 the input of its name. Exit codes: 0 measured, 2 bad input, 10 nothing succeeded, 130 interrupted."""
@@ -47,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("python -m clients.benchmark", description=__doc__, epilog=_EPILOG, allow_abbrev=False)
+    parser = argparse.ArgumentParser("python -m clients.benchmark", description=_DESCRIPTION, epilog=_EPILOG, allow_abbrev=False)
     add = parser.add_argument
     add("-s", "--server", metavar="HOST:PORT", default=_DEFAULTS["server"], help="the server's gRPC side [%(default)s]")
     add(
@@ -56,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         type=Path,
         required=True,
-        help="CSV file (commas or tabs) with a header, unless --columns or --format is given",
+        help="CSV file with a header, unless --columns or --format is given",
     )
     add("-b", "--batch_size", metavar="N", type=int, default=_DEFAULTS["batch_size"], help="rows in a request [%(default)s]")
     add("-n", "--num_iteration", metavar="N", type=int, default=_DEFAULTS["num_iteration"], help="requests, one in flight [%(default)s]")

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from google.protobuf.message import DecodeError
+
 from clients.benchmark.errors import BadInput, NothingSucceeded
 from clients.benchmark.settings import Settings
 from clients.benchmark.transport import Failure, Transport
@@ -36,8 +38,11 @@ def describe(settings: Settings, transport: Transport) -> Model:
     answer = transport.get_model_metadata(request.SerializeToString())
     if isinstance(answer, Failure):
         raise NothingSucceeded(_explained(settings, answer))
-    response = GetModelMetadataResponse.FromString(answer)
-    signatures = SignatureDefMap.FromString(response.metadata["signature_def"].value).signature_def
+    try:
+        response = GetModelMetadataResponse.FromString(answer)
+        signatures = SignatureDefMap.FromString(response.metadata["signature_def"].value).signature_def
+    except DecodeError as error:
+        raise NothingSucceeded(_explained(settings, Failure("UNIMPLEMENTED", str(error)))) from None
     if settings.signature not in signatures:
         known = ", ".join(sorted(name for name in signatures if not name.startswith("__"))) or "none"
         raise BadInput(f"--signature: expected one that model {settings.model} has ({known}), got {settings.signature!r}")

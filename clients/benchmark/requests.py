@@ -118,6 +118,6 @@ def _label_kind(known: Format | None) -> Kind:
 
 
 def _class_indices(texts: Sequence[str]) -> Array:
-    if not all(text.isdecimal() for text in texts):
+    if not all(text.isascii() and text.isdecimal() for text in texts):
         raise ValueError
     return np.array([int(text) for text in texts], np.int64)

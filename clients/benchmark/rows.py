@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,8 +36,8 @@ class Table:
 
     def blocks(self, rows: int, size: int) -> Iterator[Block]:
         """The first `rows` rows, in blocks of `size`. Raises BadInput at a line that is no row of this table."""
-        reader = islice(self._reader, rows)
-        while taken := list(islice(reader, size)):
+        reader = islice(self._reader, min(rows, sys.maxsize))
+        while taken := list(islice(reader, min(size, sys.maxsize))):
             lines, fields = zip(*taken, strict=True)
             yield Block(list(fields), list(lines))
 

@@ -46,7 +46,8 @@ class Latency:
 
 @dataclass(frozen=True)
 class Result:
-    """What a run measured. The figures are those of the answered calls of the measured interval of `duration_s` seconds.
+    """What a run measured. The figures are those of the answered calls of the measured interval, which lasted `duration_s` seconds
+    from `started` (ISO 8601), when the first request after the warm-up was due, to the end of the last one.
 
     `requests` is the number of calls made, of which the first `warm_up` are outside the interval; `failed` counts
     failed calls of the whole run by gRPC status. `measured` calls were timed, with `rows` rows. `accuracy` is over the

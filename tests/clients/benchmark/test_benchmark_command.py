@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -153,14 +154,23 @@ def test_the_model_is_missing(server, table):
     assert re.fullmatch(r"benchmark: \S+: the server does not serve model typo; mend --model.*NOT_FOUND: Servable not found.*\n", err)
 
 
-@pytest.mark.parametrize("kind", ["rest", "other"])
+class Garbled(grpc.GenericRpcHandler):
+    """Answers every call with bytes that are no message."""
+
+    def service(self, details):
+        return grpc.unary_unary_rpc_method_handler(lambda body, context: b"\xff")
+
+
+@pytest.mark.parametrize("kind", ["rest", "other", "garbled"])
 def test_the_port_is_another_service(table, kind):
     if kind == "rest":
         other = http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
         threading.Thread(target=other.serve_forever, daemon=True).start()
         port, stop, words = other.server_port, lambda: (other.shutdown(), other.server_close()), "not the REST port"
     else:
-        other = grpc.server(None)
+        other = grpc.server(ThreadPoolExecutor(1))
+        if kind == "garbled":
+            other.add_generic_rpc_handlers([Garbled()])
         port, stop, words = (
             other.add_insecure_port("127.0.0.1:0"),
             lambda: other.stop(None).wait(),

@@ -8,7 +8,7 @@ import grpc
 import numpy as np
 import pytest
 
-from clients.benchmark import BadInput, NothingSucceeded, Settings, run, summary
+from clients.benchmark import BadInput, NothingSucceeded, Settings, requests, run, summary
 
 
 def settings(server, path, batch_size=1, num_iteration=40, warm_up_iteration=10, **others):
@@ -43,7 +43,7 @@ def rows(data):
         (10, 10, 2, 0, [10, 10]),
         (10, 128, 3, 0, [10, 10, 10]),
         (1, 1, 1, 0, [1]),
-        (1, 1000000, 2, 1, [1, 1]),
+        (1, 10**20, 2, 1, [1, 1]),
         (5000, 3000, 4, 0, [3000, 2000, 3000, 2000]),
         (5000, 100, 60, 0, [100] * 60),
     ],
@@ -249,6 +249,13 @@ def test_notes_explain_what_was_sent(server, rows):
         "the run went 16.7 times through the 3 distinct requests",
         "short requests among the measured: 13, because the file's last batch has 2 rows",
     )
+
+
+def test_requests_that_do_not_fit_the_memory_are_left_out_and_noted(server, rows, monkeypatch):
+    monkeypatch.setattr(requests, "MEMORY_BYTES", 1 << 20)
+    result = run(settings(server, rows(120_000), 10_000, 30, 0))
+    (used,) = (int(note.split()[3].replace(",", "")) for note in result.notes if "more do not fit 1 MiB" in note)
+    assert 10_000 < used == result.accuracy_rows < 120_000
 
 
 def test_a_client_that_is_the_bottleneck_says_so(server, rows, monkeypatch):
