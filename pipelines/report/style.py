@@ -40,9 +40,9 @@ header .phase { border: 1px solid var(--line); border-radius: 99px; padding: .1r
 .label { overflow-wrap: anywhere; line-height: 1.25; padding: .3rem 0; }
 .label small { display: block; color: var(--muted); }
 .spent { text-align: right; color: var(--muted); font-variant-numeric: tabular-nums; white-space: nowrap; }
-.track { position: relative; height: 2.1rem; border-right: 1px solid var(--line);
+.track { position: relative; align-self: stretch; min-height: 2.1rem; border-right: 1px solid var(--line);
   background: repeating-linear-gradient(to right, var(--line) 0 1px, transparent 1px var(--step)); }
-.track span { position: absolute; top: .45rem; height: 1.2rem; min-width: 3px; border-radius: 3px; overflow: hidden;
+.track span { position: absolute; top: calc(50% - .6rem); height: 1.2rem; min-width: 3px; border-radius: 3px; overflow: hidden;
   color: var(--on); font-size: .75rem; line-height: 1.2rem; text-indent: .35rem; border-right: 1px solid var(--card); }
 .axis { position: relative; height: 1.4rem; margin: 0 6.3rem 0 calc(min(13rem, 100% - 6.3rem) + .8rem); color: var(--muted);
   font-size: .8rem; }
@@ -54,7 +54,6 @@ header .phase { border: 1px solid var(--line); border-radius: 99px; padding: .1r
 .track .bad, .legend .bad, .phase.bad::before { background: var(--bad); }
 .track .again, .legend .again, .phase.again::before { background: var(--again); }
 .track .running, .legend .running, .phase.running::before { background: var(--running); }
-.track .idle, .legend .idle { background: var(--idle); }
 
 figure { margin: 0 0 1.4rem; }
 figcaption { color: var(--muted); font-size: .85rem; margin-bottom: 1.6rem; }
@@ -87,8 +86,8 @@ figcaption b { color: var(--text); }
 table { border-collapse: collapse; width: 100%; font-size: .88rem; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; vertical-align: top; padding: .38rem .9rem .38rem 0; border-bottom: 1px solid var(--line); }
 thead th { color: var(--muted); font-weight: 500; white-space: nowrap; }
-td { overflow-wrap: anywhere; min-width: 4.5rem; }
-td:last-child { min-width: 11rem; }
+td { overflow-wrap: break-word; }
+td:last-child { overflow-wrap: anywhere; min-width: 11rem; }
 .pairs th { font-weight: 500; width: 15rem; overflow-wrap: anywhere; }
 tbody tr:last-child > * { border-bottom: 0; }
 a { color: inherit; }

@@ -23,11 +23,15 @@ def draw(run: Run) -> Markup | None:
     marks = [step_s * index for index in range(int(length_s / step_s + 1e-9) + 1)]
     axis = element(
         "div",
-        *(element("span", duration(mark) if mark else "0", style=f"left:{100 * mark / length_s:.3f}%") for mark in marks),
+        *(element("span", _mark(mark), style=f"left:{100 * mark / length_s:.3f}%") for mark in marks),
         class_="axis",
     )
     rows = [_row(row, start, run.finished, length_s) for row in run.rows]
     return element("div", *rows, axis, _legend(run), class_="timeline", style=f"--step:{100 * step_s / length_s:.3f}%")
+
+
+def _mark(seconds: float) -> str:
+    return f"{seconds:g} s" if seconds < 60 else duration(seconds)
 
 
 def kind(node: Node) -> str:
@@ -37,10 +41,10 @@ def kind(node: Node) -> str:
 
 
 def _row(row: Row, start: datetime, end: datetime, length_s: float) -> Markup:
-    spent_s = sum(((node.finished or end) - node.started).total_seconds() for node in row.nodes if node.started)
-    told = duration(spent_s) if any(node.started and kind(node) != "idle" for node in row.nodes) else row.phase.lower()
-    count = f"{len(row.nodes)} starts" if len(row.nodes) > 1 else None
-    bars = [_bar(node, index, start, end, length_s) for index, node in enumerate(row.nodes) if node.started]
+    ran = [(index, node, *_seconds(node, start, end)) for index, node in enumerate(row.nodes) if node.started and kind(node) != "idle"]
+    count = f"{len(ran)} starts" if len(ran) > 1 else None
+    told = duration(sum(lasted_s for _, _, _, lasted_s in ran)) if ran else row.phase.lower()
+    bars = [_bar(node, index, from_s, lasted_s, length_s) for index, node, from_s, lasted_s in ran]
     return element(
         "div",
         element("div", row.label, element("small", count) if count else None, class_="label"),
@@ -50,10 +54,13 @@ def _row(row: Row, start: datetime, end: datetime, length_s: float) -> Markup:
     )
 
 
-def _bar(node: Node, index: int, start: datetime, end: datetime, length_s: float) -> Markup:
-    assert node.started is not None
-    from_s = (node.started - start).total_seconds()
-    lasted_s = ((node.finished or end) - node.started).total_seconds()
+def _seconds(node: Node, start: datetime, end: datetime) -> tuple[float, float]:
+    """When a node started, and how long it lasted, up to now if it has not ended."""
+    started = node.started or start
+    return (started - start).total_seconds(), max(0.0, ((node.finished or end) - started).total_seconds())
+
+
+def _bar(node: Node, index: int, from_s: float, lasted_s: float, length_s: float) -> Markup:
     told = [f"{node.label}: {node.phase}", f"exit code {node.exit_code}" if node.exit_code else "", duration(lasted_s), node.message]
     return element(
         "span",
@@ -64,11 +71,11 @@ def _bar(node: Node, index: int, start: datetime, end: datetime, length_s: float
     )
 
 
-_LEGEND = {"good": "succeeded", "again": "failed, started again", "bad": "failed", "running": "running", "idle": "not run"}
+_LEGEND = {"good": "succeeded", "again": "failed, started again", "bad": "failed", "running": "running"}
 
 
 def _legend(run: Run) -> Markup:
-    used = {kind(node) for row in run.rows for node in row.nodes if node.started}
+    used = {kind(node) for row in run.rows for node in row.nodes}
     return element("p", *_entries(name for name in _LEGEND if name in used), class_="legend")
 
 

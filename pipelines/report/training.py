@@ -119,7 +119,7 @@ def _table(attempts: Iterable[Json]) -> Markup | None:
                 element("span", evidence.get("verdict", ""), class_=f"phase {missed}"),
                 _cell(number(evidence.get("step")), ",.0f"),
                 _cell(accuracy, ".4f"),
-                f"{fraction(ends[0])} to {fraction(ends[1])}" if ends else "",
+                f"{fraction(ends[0])}\u00a0to\u00a0{fraction(ends[1])}" if ends else "",
                 _cell(number(evidence.get("auc")), ".4f"),
                 _cell(number(evidence.get("loss")), ".4f"),
                 evidence.get("checkpoint") or "",
