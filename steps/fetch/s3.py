@@ -17,6 +17,7 @@ from steps.fetch.partial import Open, Opened
 from steps.fetch.patience import Trouble, persist
 
 TIMEOUT_S = 30.0
+_READ_BYTES = 1 << 16  # a read waits until all of it is there, and a kill loses that much
 # Each setting by its standard name, then by the name that users of the original deployment set.
 _ENDPOINT = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "endpoint_url")
 _REGION = ("AWS_REGION", "AWS_DEFAULT_REGION", "region_name")
@@ -68,7 +69,7 @@ class Bucket:
 
             def read(size: int) -> bytes:
                 with _told(self._shown):
-                    return bytes(body.read(size))
+                    return bytes(body.read(min(size, _READ_BYTES)))
 
             return Opened(start, item.size, item.tag, read, body.close)
 
@@ -121,8 +122,8 @@ def _told(shown: str) -> Iterator[None]:
     from botocore import exceptions
 
     network = (
-        exceptions.HTTPClientError,  # with its children: no connection, timeouts, a broken connection
-        exceptions.ResponseStreamingError,
+        exceptions.ConnectionError,
+        exceptions.HTTPClientError,
         exceptions.IncompleteReadError,
         http.client.HTTPException,
         OSError,
@@ -132,7 +133,8 @@ def _told(shown: str) -> Iterator[None]:
     except exceptions.ClientError as error:
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         said = error.response.get("Error", {})
-        reason = f"the S3 server answers {status} {said.get('Code', '')} {said.get('Message', '')}".rstrip()
+        words = (str(status), said.get("Code", ""), said.get("Message", ""))
+        reason = f"the S3 server answers {' '.join(dict.fromkeys(filter(None, words)))}"
         if status == http.HTTPStatus.PRECONDITION_FAILED:
             raise contract.Transient(
                 f"DATA_URL: {shown}: an object changed while it was fetched; another start fetches it as it is then"
@@ -140,6 +142,8 @@ def _told(shown: str) -> Iterator[None]:
         if status >= 500 or status in (408, 429) or said.get("Code") in ("SlowDown", "RequestTimeout", "RequestTimeTooSkewed"):
             raise Trouble(reason) from None
         raise contract.BadInput(f"DATA_URL: {shown}: {reason}; {_ADVICE}") from None
+    except exceptions.SSLError as error:
+        raise contract.BadInput(f"DATA_URL: {shown}: {error}; {_ADVICE}") from None
     except network as error:
         raise Trouble(re.sub(r"\s+", " ", str(error)) or type(error).__name__) from None
     except (exceptions.BotoCoreError, ValueError) as error:

@@ -87,7 +87,7 @@ def _opened(response: http.client.HTTPResponse, offset: int) -> Opened:
 
     def read(size: int) -> bytes:
         try:
-            return response.read(size)
+            return response.read1(size)  # what is there, so that a kill loses next to nothing
         except _NETWORK as error:
             raise Trouble(f"the connection broke: {error or type(error).__name__}") from None
 
