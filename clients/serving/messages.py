@@ -126,6 +126,9 @@ _MESSAGES = {
     "tensorflow.serving.ModelServerConfig": """
         model_config_list 1 oneof config tensorflow.serving.ModelConfigList
         custom_model_config 2 oneof config google.protobuf.Any""",
+    "tensorflow.serving.BatchingParameters": """
+        max_batch_size 1 google.protobuf.Int64Value
+        batch_timeout_micros 2 google.protobuf.Int64Value""",
     "tensorflow.serving.ReloadConfigRequest": """
         config 1 tensorflow.serving.ModelServerConfig
         metric_names 2 repeated string""",
@@ -242,6 +245,7 @@ GetModelStatusResponse = _message("tensorflow.serving.GetModelStatusResponse")
 ModelVersionStatus = _message("tensorflow.serving.ModelVersionStatus")
 ModelConfig = _message("tensorflow.serving.ModelConfig")
 ModelServerConfig = _message("tensorflow.serving.ModelServerConfig")
+BatchingParameters = _message("tensorflow.serving.BatchingParameters")
 ReloadConfigRequest = _message("tensorflow.serving.ReloadConfigRequest")
 ReloadConfigResponse = _message("tensorflow.serving.ReloadConfigResponse")
 StatusProto = _message("tensorflow.serving.StatusProto")

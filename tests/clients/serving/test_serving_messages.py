@@ -28,7 +28,11 @@ def fields(message):
     }
 
 
-@pytest.mark.parametrize("name", sorted(messages._MESSAGES))
+# Published in session_bundle_config.proto, which tensorflow-serving-api does not contain.
+NOT_IN_THE_STUBS = {"tensorflow.serving.BatchingParameters"}
+
+
+@pytest.mark.parametrize("name", sorted(messages._MESSAGES.keys() - NOT_IN_THE_STUBS))
 def test_every_field_is_as_published(name):
     ours, theirs = messages.POOL.FindMessageTypeByName(name), published().FindMessageTypeByName(name)
     assert fields(ours) <= fields(theirs)
