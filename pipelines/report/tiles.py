@@ -47,8 +47,9 @@ def _of_training(attempts: Sequence[Json]) -> Iterator[Tile]:
 
 def _of_release(run: Run) -> Iterator[Tile]:
     versions = [value for _, name, value in run.outputs if name == "version"]
+    served = any(name == "address" for _, name, _ in run.outputs)
     if versions:
-        yield Tile("Version", versions[-1], lines=["served" if run.benchmark else "released"])
+        yield Tile("Version", versions[-1], lines=["served" if served else "published"])
 
 
 def _of_serving(benchmark: Json | None) -> Iterator[Tile]:
