@@ -53,7 +53,7 @@ def find(folder: Path, schema_file: Path | None) -> tuple[Format, Parts]:
 def _header(path: Path) -> tuple[str, list[str]]:
     """The delimiter that cuts the first line into most columns, and their names."""
     line = first_line(path)
-    cut = {delimiter: next(csv.reader(io.StringIO(line), delimiter=delimiter)) for delimiter in _DELIMITERS}
+    cut = {delimiter: next(csv.reader(io.StringIO(line), delimiter=delimiter), []) for delimiter in _DELIMITERS}
     delimiter = max(_DELIMITERS, key=lambda each: len(cut[each]))
     header = cut[delimiter]
     for name in header:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import struct
 
@@ -13,8 +14,9 @@ def is_number(text: str) -> bool:
     """Whether text is a finite number that a float32 can hold."""
     if not _NUMBER.fullmatch(text):
         return False
+    value = float(text)
     try:
-        struct.pack("<f", float(text))
+        struct.pack("<f", value)
     except OverflowError:
         return False
-    return True
+    return math.isfinite(value)
