@@ -1,4 +1,4 @@
-"""The page of a run: one HTML file from the run's folder, for any Argo workflow. Standard library only."""
+"""The page of a run: one HTML file from the run's folder, for any Argo workflow."""
 
 from pipelines.report.page import write
 

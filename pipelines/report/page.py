@@ -14,15 +14,16 @@ from pipelines.report.style import STYLE
 from pipelines.report.values import duration, number
 
 
-def write(run_folder: Path, workspace: Path) -> Path:
+def write(run_folder: Path, workspace: Path, evidence: Path | None = None) -> Path:
     """Write RUN_FOLDER/report.html from RUN_FOLDER/status.json and what its outputs point to in the workspace; returns its path.
 
+    `evidence` is the folder of the attempts' evidence, for a run whose training failed and so has no output that names it.
     Raises OSError or ValueError where status.json cannot be read. The page appears whole or not at all.
     """
     page = run_folder / "report.html"
     aside = page.with_name(f".{page.name}.{os.getpid()}")
     try:
-        aside.write_text(render(reading.read(run_folder, workspace)), encoding="utf-8", errors="replace")
+        aside.write_text(render(reading.read(run_folder, workspace, evidence)), encoding="utf-8", errors="replace")
         os.replace(aside, page)
     finally:
         aside.unlink(missing_ok=True)

@@ -10,6 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from pipelines.report.values import moment
 
 Json = Mapping[str, Any]
@@ -56,8 +58,11 @@ class Run:
     benchmark: Json | None
 
 
-def read(run_folder: Path, workspace: Path) -> Run:
-    """A run, from its status.json in the shape of an Argo Workflow's .status. Raises OSError or ValueError where that is no such file."""
+def read(run_folder: Path, workspace: Path, evidence: Path | None) -> Run:
+    """A run, from its status.json in the shape of an Argo Workflow's .status. Raises OSError or ValueError where that is no such file.
+
+    `evidence` is the folder of the attempts' evidence where no node names one, as in a run whose training failed.
+    """
     status: Json = json.loads((run_folder / "status.json").read_text())
     nodes: list[Json] = sorted(status.get("nodes", {}).values(), key=lambda node: (node.get("startedAt") or "9", node["name"]))
     roots = [node["name"] for node in nodes if not node.get("boundaryID")]
@@ -69,10 +74,10 @@ def read(run_folder: Path, workspace: Path) -> Run:
         message=str(status.get("message") or ""),
         started=moment(status.get("startedAt")),
         finished=moment(status.get("finishedAt")) or _latest(nodes),
-        rows=_rows(nodes, attempts, _logs(run_folder)),
+        rows=_rows(nodes, attempts, run_folder),
         parameters=_parameters(run_folder),
         outputs=[output for node in nodes if node["id"] not in attempts for output in _outputs(node)],
-        attempts=_evidence(workspace, nodes),
+        attempts=_evidence([*_named("evidence", workspace, nodes), *([evidence] if evidence else [])]),
         benchmark=_benchmark(workspace, nodes),
     )
 
@@ -84,7 +89,7 @@ def _attempts_of_retries(nodes: Iterable[Json]) -> dict[str, Json]:
     return {identity: retry for identity, retry in found if retry}
 
 
-def _rows(nodes: Sequence[Json], attempts: Mapping[str, Json], logs: Mapping[str, Path]) -> list[Row]:
+def _rows(nodes: Sequence[Json], attempts: Mapping[str, Json], run_folder: Path) -> list[Row]:
     by_id = {node["id"]: node for node in nodes}
     shown: dict[str, list[Json]] = {}
     for node in nodes:
@@ -96,7 +101,7 @@ def _rows(nodes: Sequence[Json], attempts: Mapping[str, Json], logs: Mapping[str
         Row(
             label=_label(by_id[identity], by_id),
             phase=str(by_id[identity].get("phase") or "Pending"),
-            nodes=[_node(node, by_id, logs, retried=node is not members[-1]) for node in members],
+            nodes=[_node(node, by_id, run_folder, retried=node is not members[-1]) for node in members],
         )
         for identity, members in shown.items()
     ]
@@ -112,7 +117,8 @@ def _label(node: Json, by_id: Mapping[str, Json]) -> str:
     return " / ".join(reversed(names))
 
 
-def _node(node: Json, by_id: Mapping[str, Json], logs: Mapping[str, Path], retried: bool) -> Node:
+def _node(node: Json, by_id: Mapping[str, Json], run_folder: Path, retried: bool) -> Node:
+    log = Path("nodes", node["id"], "main.log")
     exit_code = (node.get("outputs") or {}).get("exitCode")
     return Node(
         label=_label(node, by_id),
@@ -121,7 +127,7 @@ def _node(node: Json, by_id: Mapping[str, Json], logs: Mapping[str, Path], retri
         finished=moment(node.get("finishedAt")),
         exit_code="" if exit_code is None else str(exit_code),
         message=str(node.get("message") or ""),
-        log=logs.get(node["id"]),
+        log=log if (run_folder / log).is_file() else None,
         retried=retried,
     )
 
@@ -137,11 +143,11 @@ def _outputs(node: Json) -> list[tuple[str, str, str]]:
     return [(label, str(row.get("name")), str(row["value"])) for row in parameters if row.get("value") is not None]
 
 
-def _evidence(workspace: Path, nodes: Iterable[Json]) -> list[Json]:
-    """The evidence of each attempt, from the folders that some node names as its output `evidence`."""
+def _evidence(places: Iterable[Path]) -> list[Json]:
+    """The evidence of each attempt, from folders of them; a file of one attempt stands for its folder."""
     files: dict[int, Path] = {}
-    for folder in _named("evidence", workspace, nodes):
-        for file in folder.glob("attempt-*.json"):
+    for place in places:
+        for file in (place if place.is_dir() else place.parent).glob("attempt-*.json"):
             number_of_attempt = file.stem.removeprefix("attempt-")
             if number_of_attempt.isascii() and number_of_attempt.isdigit():
                 files[int(number_of_attempt)] = file
@@ -169,11 +175,10 @@ def _object(file: Path) -> Json | None:
 
 
 def _parameters(run_folder: Path) -> dict[str, str]:
-    workflow = _object(run_folder / "workflow.json") or {}
-    rows = ((workflow.get("spec") or {}).get("arguments") or {}).get("parameters") or []
-    return {str(row.get("name")): str(row.get("value", "")) for row in rows}
-
-
-def _logs(run_folder: Path) -> dict[str, Path]:
-    """The logs of the run's folder by the id of their node, relative to the folder."""
-    return {file.stem: file.relative_to(run_folder) for file in sorted(run_folder.rglob("*.log"))}
+    """The workflow's arguments, from RUN_FOLDER/workflow.yaml."""
+    try:
+        workflow = yaml.load((run_folder / "workflow.yaml").read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 (safe both)
+        rows = workflow["spec"]["arguments"]["parameters"]
+        return {str(row["name"]): str(row.get("value", "")) for row in rows}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError):
+        return {}

@@ -109,7 +109,7 @@ def lay(folder: Path, described: dict[str, Any], attempts: list[dict[str, Any]],
     run_folder, workspace = folder / "run-abc", folder / "workspace"
     (workspace / EVIDENCE).mkdir(parents=True)
     (workspace / RESULT).parent.mkdir()
-    (run_folder / "logs").mkdir(parents=True)
+    run_folder.mkdir()
     (run_folder / "status.json").write_text(json.dumps(described))
     for found in attempts:
         (workspace / EVIDENCE / f"attempt-{found['attempt']}.json").write_text(json.dumps(found))

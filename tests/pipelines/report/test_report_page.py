@@ -109,13 +109,36 @@ def test_the_charts_show_target_attempts_and_latencies(sample: tuple[Path, Path]
 
 def test_nodes_name_their_logs_and_outputs_their_values(sample: tuple[Path, Path]) -> None:
     run_folder, workspace = sample
-    (run_folder / "logs" / "id-run-abc[1].prepare.log").write_text("prepared\n")
+    log = run_folder / "nodes" / "id-run-abc[1].prepare" / "main.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("prepared\n")
     found = page(run_folder, workspace)
-    assert list(found.attributes("href")) == ["./logs/id-run-abc%5B1%5D.prepare.log"]
-    assert found.texts("a") == ["logs/id-run-abc[1].prepare.log"]
+    assert list(found.attributes("href")) == ["./nodes/id-run-abc%5B1%5D.prepare/main.log"]
+    assert found.texts("a") == ["nodes/id-run-abc[1].prepare/main.log"]
     rows = found.texts("tr")
     assert "benchmarkthroughput18234.2" in rows
     assert rows.count("trainaccuracy0.7631") == 1
+
+
+def test_the_workflows_arguments_are_its_parameters(sample: tuple[Path, Path]) -> None:
+    run_folder, workspace = sample
+    rows = "[{name: TARGET_ACCURACY, value: '0.76'}, {name: DATA_SHA256}]"
+    (run_folder / "workflow.yaml").write_text(f"spec: {{arguments: {{parameters: {rows}}}}}\n")
+    found = page(run_folder, workspace)
+    assert "Parameters" in found.texts("h2")
+    assert {"TARGET_ACCURACY0.76", "DATA_SHA256"} <= set(found.texts("tr"))
+
+
+def test_evidence_may_be_named_by_a_file_or_by_the_caller(sample: tuple[Path, Path]) -> None:
+    run_folder, workspace = sample
+    file = run_folder / "status.json"
+    whole = file.read_text()
+    file.write_text(whole.replace(f'"{EVIDENCE}"', f'"{EVIDENCE}/attempt-3.json"'))
+    assert page(run_folder, workspace).texts("div", "tile")[1].startswith("Attempts3")
+    file.write_text(whole.replace(f'"{EVIDENCE}"', "null"))
+    assert "Training" not in page(run_folder, workspace).texts("h2")
+    found = Page(report.write(run_folder, workspace, workspace / EVIDENCE).read_text())
+    assert found.texts("div", "tile")[1].startswith("Attempts3")
 
 
 def test_any_workflow_has_a_timeline(tmp_path: Path, make_node: Any) -> None:
@@ -168,7 +191,7 @@ def test_hostile_text_stays_text(sample: tuple[Path, Path]) -> None:
     clean = [name for name, _, _ in page(run_folder, workspace).elements]
     for file in (run_folder / "status.json", *workspace.rglob("*.json")):
         file.write_text(json.dumps(poisoned(json.loads(file.read_text()))))
-    (run_folder / "logs" / "javascript:alert(1).log").write_text("")
+    (run_folder / "workflow.yaml").write_text(json.dumps({"spec": {"arguments": {"parameters": [{"name": HOSTILE, "value": HOSTILE}]}}}))
     found = page(run_folder, workspace)
     assert set(clean) >= {name for name, _, _ in found.elements}
     assert any("<script>alert(1)</script>" in text for text in found.texts("td"))
@@ -213,9 +236,9 @@ def test_a_status_that_cannot_be_read_leaves_no_page(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["status.json"]
 
 
-def test_it_is_small_and_needs_the_standard_library_only(sample: tuple[Path, Path]) -> None:
+def test_it_is_small_and_quick_to_import(sample: tuple[Path, Path]) -> None:
     code = "import sys; from pathlib import Path; from pipelines import report; print(report.write(*map(Path, sys.argv[1:])), *sys.modules)"
     output = subprocess.run([sys.executable, "-c", code, *map(str, sample)], capture_output=True, text=True, check=True).stdout.split()
     assert Path(output[0]).stat().st_size < 60_000
-    ours = {name for name in output if name.partition(".")[0] in ("pipelines", "steps", "clients", "yaml", "hera", "numpy")}
+    ours = {name for name in output if name.partition(".")[0] in ("pipelines", "steps", "clients", "hera", "numpy")}
     assert {name for name in ours if not name.startswith("pipelines.report")} == {"pipelines"}
