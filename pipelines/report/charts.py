@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from pipelines.report.markup import Markup, element, join
 from pipelines.report.values import ticks
@@ -62,7 +62,7 @@ class Chart:
     dots: Sequence[Dot] = ()
     bars: Sequence[tuple[float, float, float, str]] = ()
     across: Sequence[Line] = ()
-    down: Sequence[Line] = field(default_factory=tuple)
+    down: Sequence[Line] = ()
     note: str = ""
 
 
