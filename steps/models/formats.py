@@ -166,7 +166,12 @@ def first_line(path: Path) -> str:
         ) from None
     if "\0" in text:
         raise contract.BadInput(f"{path}:1: expected text, got a NUL byte at place {text.index(chr(0)) + 1}; is it a text file in UTF-8?")
-    return text.rstrip("\r\n")
+    text = text.rstrip("\r\n")
+    if "\r" in text:
+        raise contract.BadInput(
+            f"{path}:1: expected lines that end as on Unix or Windows, got a carriage return alone; convert the line ends"
+        )
+    return text
 
 
 def _named(paths: Iterable[Path], word: str) -> list[Path]:

@@ -9,8 +9,6 @@ not blank reads as one, else a category; all columns are used.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +16,7 @@ from typing import Any, get_args
 
 from steps import contract
 from steps.models.formats import SCHEMA, Column, Format, Kind, Parts, find_parts, first_line, tell_unused
-from steps.reading import numbers
+from steps.reading import numbers, quoting
 
 LABELS = ("label", "target", "class")
 BLANKS = ("NA", "N/A", "NaN", "nan", "NULL", "null", "None", "?")
@@ -29,16 +27,15 @@ _DELIMITERS = (",", ";", "\t", "|")
 def find(folder: Path, schema_file: Path | None) -> tuple[Format, Parts]:
     """The format of the CSV files of a folder, and the files. Raises BadInput where header, schema and content do not fit."""
     parts = find_parts(folder)
-    tell_unused(folder, parts)
     path = parts.train[0]
     delimiter, header = _header(path)
-    for other in (*parts.train[1:], *parts.evaluation):
-        _check_same(path, header, other)
     if schema_file is None:
         label, classes, columns = _infer(path, delimiter, header)
     else:
         label, classes, columns = _read_schema(schema_file)
         _check_named(path, header, [label, *(column.name for column in columns)], schema_file)
+    parts = _labelled(parts, header, label)
+    tell_unused(folder, parts)
     try:
         return (
             Format(
@@ -53,7 +50,7 @@ def find(folder: Path, schema_file: Path | None) -> tuple[Format, Parts]:
 def _header(path: Path) -> tuple[str, list[str]]:
     """The delimiter that cuts the first line into most columns, and their names."""
     line = first_line(path)
-    cut = {delimiter: next(csv.reader(io.StringIO(line), delimiter=delimiter), []) for delimiter in _DELIMITERS}
+    cut = {delimiter: next((values for _, values in quoting.records(line, delimiter)), []) for delimiter in _DELIMITERS}
     delimiter = max(_DELIMITERS, key=lambda each: len(cut[each]))
     header = cut[delimiter]
     for name in header:
@@ -64,10 +61,18 @@ def _header(path: Path) -> tuple[str, list[str]]:
     return delimiter, header
 
 
-def _check_same(path: Path, header: Sequence[str], other: Path) -> None:
-    found = _header(other)[1]
-    if list(header) != found:
-        raise contract.BadInput(f"{other}:1: expected the header of {path.name}, {', '.join(header)!r}, got {', '.join(found)!r}")
+def _labelled(parts: Parts, header: Sequence[str], label: str) -> Parts:
+    """The files, without those to evaluate that have no label column. Raises BadInput for any other difference of headers."""
+    unlabelled = [path for path in parts.evaluation if _header(path)[1] == [name for name in header if name != label]]
+    for path in unlabelled:
+        contract.log(f"{path.name}: left aside, for it has no column {label}, the label")
+    parts = Parts(parts.train, tuple(path for path in parts.evaluation if path not in unlabelled))
+    for path in (*parts.train[1:], *parts.evaluation):
+        found = _header(path)[1]
+        if list(header) != found:
+            first = parts.train[0].name
+            raise contract.BadInput(f"{path}:1: expected the header of {first}, {', '.join(header)!r}, got {', '.join(found)!r}")
+    return parts
 
 
 def _check_named(path: Path, header: Sequence[str], names: Sequence[str], schema_file: Path) -> None:
@@ -92,8 +97,8 @@ def _infer(path: Path, delimiter: str, header: Sequence[str]) -> tuple[str, None
 def _sample(path: Path, delimiter: str) -> list[list[str]]:
     with open(path, encoding="utf-8-sig", errors="replace", newline="") as file:
         text = file.read(SAMPLE_BYTES)
-    rows = list(csv.reader(io.StringIO(text.replace("\0", ""), newline=""), delimiter=delimiter))[1:]
-    return rows[:-1] if len(text) == SAMPLE_BYTES else rows
+    rows = [values for _, values in quoting.records(text.replace("\0", ""), delimiter)]
+    return rows[1:-1] if len(text) == SAMPLE_BYTES else rows[1:]
 
 
 def _kind(values: Sequence[str]) -> Kind:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator
 from pathlib import Path
 
 from steps import contract
 from steps.models.formats import Format
-from steps.reading import numbers
+from steps.reading import numbers, quoting
 from steps.reading.lines import Chunk
 
 _LONGEST_SHOWN = 60
@@ -63,12 +61,9 @@ def _records(chunk: Chunk, format_: Format) -> Iterator[tuple[int, list[str]]]:
             if line.removesuffix("\r"):
                 yield number, line.removesuffix("\r").split(format_.delimiter)
         return
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=format_.delimiter)
-    before = 0
-    for values in reader:
+    for before, values in quoting.records(text, format_.delimiter):
         if values:
             yield chunk.first_line + before, values
-        before = reader.line_num
 
 
 def _record_fault(values: list[str], format_: Format) -> tuple[str, str, str] | None:

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from steps import contract, download
-from steps.fetch import archive, disk, manifest
+from steps import contract, download, storage
+from steps.fetch import archive, disk, manifest, patience
 
 ROWS = b"0,1,a\n1,,b\n" * 200
 
@@ -349,6 +349,18 @@ def test_two_downloads_at_once_leave_one_whole_folder(tmp_path):
     assert manifest.is_whole(folder)
     assert len(list(folder.iterdir())) == 3
     assert sum("now at" in each for each in said) == 1
+
+
+def test_waiting_for_another_download_has_an_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(patience, "LOCK_BOUND_S", 0.3)
+    (tmp_path / "a.csv").write_bytes(ROWS)
+    folder = fetch(tmp_path, (tmp_path / "a.csv").as_uri())
+    shutil.rmtree(folder)
+    with (
+        storage.lock(tmp_path / "datasets/.download" / folder.name / "lock"),
+        pytest.raises(contract.Transient, match="another process has been busy with it"),
+    ):
+        fetch(tmp_path, (tmp_path / "a.csv").as_uri())
 
 
 @pytest.mark.parametrize("kind", ["zip", "generated"])

@@ -128,6 +128,7 @@ BAD_HEADERS = [
     ("", "got an empty file"),
     ("\n\n", "at least two columns"),
     ("a\0b,label\n", "a NUL byte at place 2"),
+    ("a,label\r1,0\r", "a carriage return alone"),
 ]
 
 
@@ -148,6 +149,13 @@ def test_files_of_one_set_have_one_header(tmp_path):
     folder = lay(tmp_path / "data", **{"train.csv": "a,label\n", "test.csv": "label,a\n"})
     with pytest.raises(contract.BadInput, match=r"test\.csv:1: expected the header of train\.csv, 'a, label', got 'label, a'"):
         resolve(folder)
+
+
+def test_a_test_file_without_labels_is_left_aside(tmp_path, capsys):
+    folder = lay(tmp_path / "data", **{"train.csv": "a,label,b\n1,0,2\n", "test.csv": "a,b\n1,2\n"})
+    _, parts = resolve(folder)
+    assert (names(parts.train), names(parts.evaluation)) == (["train.csv"], [])
+    assert "test.csv: left aside, for it has no column label" in capsys.readouterr().err
 
 
 SCHEMA = {"label": "churn", "classes": ["no", "yes"], "columns": {"age": "number", "plan": "category"}}

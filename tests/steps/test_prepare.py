@@ -222,6 +222,9 @@ TABLE_FAULTS = [
     ("no rows", ["x,label\n"], "0 classes found: no rows"),
     ("blank label", [*table(), "1,a,\n"], r"a\.csv:62: column label \(the label\): expected no or yes, got nothing"),
     ("column count", [*table(), "1,a\n"], r"a\.csv:62: expected 3 columns cut by ',', got 2"),
+    ("a quote that is never closed", [*table(), '1,"a,no\n', "2,b,no\n"], r"a\.csv:62: expected 3 columns cut by ',', got 2"),
+    ("a carriage return alone", [*table(), "1,a\rb,no\n"], r"a\.csv:62: expected 3 columns cut by ',', got 2"),
+    ("a long value", [*table(), f"1,{'x' * 200_000},no\n", "1,a\n"], r"a\.csv:63: expected 3 columns cut by ',', got 2"),
     ("few rows", ["x,label\n", "1,a\n", "2,b\n"], r"expected rows to evaluate, got none; more rows|expected rows of two classes"),
 ]
 
