@@ -6,14 +6,14 @@ from pipelines.local.language import builtins, parser, sprig, syntax
 from pipelines.local.language.syntax import Node
 
 
-def names(text: str) -> list[str]:
+def variables(text: str) -> list[str]:
     """The variables that an expression needs, as dotted paths; those guarded by ?? or ?. do not count. Raises EvaluationError."""
     found: dict[str, None] = {}
     _collect(parser.parse(text), found, frozenset())
     return list(found)
 
 
-def functions(text: str) -> list[str]:
+def missing_functions(text: str) -> list[str]:
     """The functions that an expression calls and that have no row here. Raises EvaluationError."""
     missing: list[str] = []
     pending: list[Node] = [parser.parse(text)]

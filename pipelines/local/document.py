@@ -1,0 +1,129 @@
+"""A workflow from its YAML, read as Kubernetes reads it: JSON values only, `n`, `y`, `on` and `off` booleans, no dates."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipelines.local.errors import UnreadableWorkflow
+
+KINDS = ("Workflow", "WorkflowTemplate", "ClusterWorkflowTemplate")
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_MOST_VALUES, _DEEPEST = 1_000_000, 200
+_TRUE = {"y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"}
+_FALSE = {"n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"}
+_NULL = {"", "~", "null", "Null", "NULL"}
+_INTEGER = re.compile(r"[-+]?(0b[01_]+|0o?[0-7_]+|0x[0-9a-fA-F_]+|[1-9][0-9_]*|0)")
+_NUMBER = re.compile(r"[-+]?(\d[\d_]*)?(\.[\d_]*)?([eE][-+]?\d+)?")
+_STRING, _LIST, _MAP = "tag:yaml.org,2002:str", "tag:yaml.org,2002:seq", "tag:yaml.org,2002:map"
+
+
+def load(source: str | Path) -> dict[str, Any]:
+    """The one Workflow or WorkflowTemplate of a file or of YAML text. Raises UnreadableWorkflow."""
+    where, text = _text(source)
+    objects = [value for value in _values(text, where) if value is not None]
+    found = [value for value in objects if isinstance(value, dict) and value.get("kind") in KINDS]
+    if len(found) != 1:
+        kinds = ", ".join(str(value.get("kind", "no kind")) if isinstance(value, dict) else "no object" for value in objects) or "nothing"
+        raise UnreadableWorkflow(f"{where}: expected one object of kind Workflow or WorkflowTemplate, got {kinds}")
+    return found[0]
+
+
+def _text(source: str | Path) -> tuple[str, str]:
+    if isinstance(source, str) and ("\n" in source or ":" in source):
+        return "the text", source
+    try:
+        return str(source), Path(source).read_text()
+    except (OSError, ValueError) as error:
+        raise UnreadableWorkflow(f"{source}: cannot be read as text: {error}") from None
+
+
+def _values(text: str, where: str) -> list[Any]:
+    try:
+        return [_Reading(where).value(node, "", 0) for node in yaml.compose_all(text, Loader=_LOADER) if node is not None]
+    except yaml.YAMLError as error:
+        raise UnreadableWorkflow(f"{where}: no YAML: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise UnreadableWorkflow(f"{where}: nested more than {_DEEPEST} deep") from None
+
+
+class _Reading:
+    """Makes plain values of YAML's nodes; what an alias repeats counts each time, so that no bomb goes off."""
+
+    def __init__(self, where: str) -> None:
+        self._where, self._count = where, 0
+
+    def value(self, node: yaml.Node, path: str, depth: int) -> Any:
+        self._count += 1
+        if self._count > _MOST_VALUES:
+            self._fail(node, f"more than {_MOST_VALUES} values, aliases counted each time they are used")
+        if depth > _DEEPEST:
+            self._fail(node, f"nested more than {_DEEPEST} deep")
+        if isinstance(node, yaml.SequenceNode):
+            return [self.value(item, f"{path}[{place}]", depth + 1) for place, item in enumerate(node.value)]
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, path, depth)
+        return self._scalar(node, path)
+
+    def _mapping(self, node: yaml.MappingNode, path: str, depth: int) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        merged: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            key = key_node.value if isinstance(key_node, yaml.ScalarNode) else self._fail(key_node, f"{path}: a key must be text")
+            inner = self.value(value_node, f"{path}.{key}".lstrip("."), depth + 1)
+            if key == "<<" and key_node.style is None:
+                for one in inner if isinstance(inner, list) else [inner]:
+                    merged = {**(one if isinstance(one, dict) else {}), **merged}
+            elif key in result:
+                self._fail(key_node, f"{path}.{key}".lstrip(".") + ": the key is there twice")
+            else:
+                result[key] = inner
+        return {**merged, **result}
+
+    def _scalar(self, node: yaml.Node, path: str) -> Any:
+        text = str(node.value)
+        if node.tag not in (_STRING, _LIST, _MAP) and node.tag.startswith("!"):
+            self._fail(node, f"{path}: the tag {node.tag} is not known")
+        if getattr(node, "style", None) is not None or node.tag == "!":
+            return text
+        if text in _TRUE or text in _FALSE:
+            return text in _TRUE
+        if text in _NULL:
+            return None
+        if _INTEGER.fullmatch(text) and len(text) < 40:
+            digits = text.replace("_", "")
+            return int(re.sub(r"^([-+]?)0(?=[0-7])", r"\g<1>0o", digits), 0)
+        if _NUMBER.fullmatch(text) and re.search(r"\d", text) and len(text) < 400:
+            number = float(text.replace("_", ""))
+            return number if math.isfinite(number) else self._fail(node, f"{path}: {text} is too large a number")
+        return text
+
+    def _fail(self, node: yaml.Node, message: str) -> Any:
+        mark = node.start_mark
+        raise UnreadableWorkflow(f"{self._where}:{mark.line + 1}: {message}")
+
+
+def submitted(workflow: Mapping[str, Any], parameters: Mapping[str, str]) -> dict[str, Any]:
+    """The workflow as it is submitted: a template becomes a Workflow, and the given parameters take the place of its own.
+
+    A parameter that the workflow does not have is added, as `argo submit` does.
+    """
+    spec = dict(workflow.get("spec") or {})
+    own = (spec.get("arguments") or {}).get("parameters") or []
+    merged = [
+        {"name": parameter["name"], "value": parameters[parameter["name"]]} if parameter["name"] in parameters else parameter
+        for parameter in own
+    ]
+    names = {parameter["name"] for parameter in own}
+    merged += [{"name": name, "value": value} for name, value in parameters.items() if name not in names]
+    if merged:
+        spec["arguments"] = {**(spec.get("arguments") or {}), "parameters": merged}
+    metadata = dict(workflow.get("metadata") or {})
+    if workflow.get("kind") != "Workflow" and "name" in metadata:
+        metadata["generateName"] = f"{metadata.pop('name')}-"
+    return {**workflow, "kind": "Workflow", "metadata": metadata, "spec": spec}

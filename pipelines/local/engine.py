@@ -1,0 +1,197 @@
+"""Carries a workflow out: each node waits for what comes before it, runs, and is tried again.
+
+One asyncio loop; every wait is for a child, a moment or a free place. What follows from data (expressions, retries,
+conditions, phases) is decided by pure functions elsewhere. Started again after an interruption, the same code walks the same
+way: nodes that have ended are passed, and a pod that had not ended starts anew under its old name, so no attempt is lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pipelines.local import dag, hooks, leaves, nodes, retry, steps, templates, variables
+from pipelines.local.calls import Attempt, Call, NotStarted, PodRunner
+from pipelines.local.errors import EvaluationError
+from pipelines.local.language import gotext
+from pipelines.local.nodes import Node, Nodes
+
+_MAX_DEPTH = 100
+
+
+@dataclass
+class _Boundary:
+    places: contextlib.AbstractAsyncContextManager[Any]
+    fails_fast: bool
+    failed: bool = False
+
+
+class Engine:
+    """One run of one workflow."""
+
+    def __init__(
+        self, spec: Mapping[str, Any], known: Nodes, workflow: Mapping[str, str], run_pod: PodRunner, clock: Callable[[], float] = time.time
+    ) -> None:
+        """`workflow` are the workflow's own variables (workflow.name, workflow.parameters.A, ...)."""
+        self.spec, self.nodes, self.run_pod, self.clock = spec, known, run_pod, clock
+        self.variables: dict[str, Any] = dict(workflow)
+        self.outputs: dict[str, Any] = {}
+        self.deadline: float | None = None
+        self.pod_places = asyncio.Semaphore(1)
+        self._boundaries: dict[str, _Boundary] = {}
+        for node in known:
+            self._export(node.get("outputs") or {})
+
+    async def run(self, pods_at_once: int, started: float) -> tuple[str, str]:
+        """Carry out entrypoint and exit handler; returns the workflow's phase and message."""
+        self.pod_places = asyncio.Semaphore(min(int(self.spec.get("parallelism") or pods_at_once), pods_at_once))
+        if self.spec.get("activeDeadlineSeconds") is not None:
+            self.deadline = started + float(self.spec["activeDeadlineSeconds"])
+        call = Call(self.nodes.workflow, {"template": self.spec["entrypoint"], "arguments": self.spec.get("arguments") or {}})
+        try:
+            entry = await self.execute(call)
+        except EvaluationError as error:
+            return "Error", f"error in entry template execution: {error}"
+        phase = "Succeeded" if entry["phase"] in ("Skipped", "Omitted") else entry["phase"]
+        self.variables |= variables.at_the_end(phase, self.nodes)
+        try:
+            last = await hooks.run_workflow_exit(self)
+        except EvaluationError as error:
+            return "Error", f"error in exit template execution : {error}"
+        if phase == "Succeeded" and last is not None and nodes.failed(last):
+            return last["phase"], last.get("message", "")
+        return phase, entry.get("message", "")
+
+    async def execute(self, call: Call) -> Node:
+        """Run one call to its end. Raises EvaluationError, the node being in Error, for what cannot be evaluated; and NotStarted."""
+        known = self.nodes.find(call.name)
+        if known is not None and nodes.fulfilled(known):
+            return known
+        try:
+            template = self._ready(call)
+            strategy = templates.retry_strategy(self.spec, template)
+            if strategy is None:
+                return await self._carry_out(Attempt(call, template))
+            return await self._retried(Attempt(call, template), strategy)
+        except EvaluationError as error:
+            self.add(call, "Skipped", "Error", str(error))
+            raise
+
+    def add(self, call: Call, kind: str, phase: str, message: str | None = None, **fields: Any) -> Node:
+        """The node of a call: made, or, where there is one, put into the phase."""
+        known = self.nodes.find(call.name)
+        flag = {"hooked": True} if call.hooked else {}
+        told = {"templateName": call.holder.get("template", ""), "nodeFlag": flag, **fields}
+        if known is None or not nodes.fulfilled(known):
+            known = self.nodes.add(call.name, kind, phase, call.boundary, message, **told)
+        for parent in call.parents:
+            self.nodes.connect(parent, known)
+        return known
+
+    def start(self, attempt: Attempt, kind: str) -> Node:
+        """The node of an attempt, running, with the inputs it has."""
+        flag = {**({"hooked": True} if attempt.call.hooked else {}), **({"retried": True} if attempt.retried else {})}
+        inputs = {key: value for key, value in (attempt.template.get("inputs") or {}).items() if value}
+        return self.add(attempt.call, kind, "Running", nodeFlag=flag, inputs=inputs)
+
+    def end(self, node: Node, phase: str, message: str | None = None, outputs: Mapping[str, Any] | None = None) -> Node:
+        """End a node; its global outputs become the workflow's."""
+        if outputs:
+            node["outputs"] = dict(outputs)
+            self._export(outputs)
+        boundary = self._boundaries.get(node.get("boundaryID", ""))
+        if boundary and phase in nodes.FAILED and node["type"] in ("Pod", "Steps", "DAG"):
+            boundary.failed = True
+        return self.nodes.mark(node, phase, message)
+
+    def enclose(self, node: Node, template: Mapping[str, Any]) -> None:
+        """Make a node the boundary of its children, with the template's parallelism and failFast."""
+        limit = template.get("parallelism")
+        places = asyncio.Semaphore(int(limit)) if limit else contextlib.nullcontext()
+        self._boundaries[node["id"]] = _Boundary(places, bool(template.get("failFast")))
+
+    async def together(self, work: list[Coroutine[Any, Any, None]]) -> None:
+        """Run all of it to the end of the last."""
+        async with asyncio.TaskGroup() as group:
+            for one in work:
+                group.create_task(one)
+
+    def _ready(self, call: Call) -> dict[str, Any]:
+        if call.depth >= _MAX_DEPTH:
+            raise EvaluationError(f"Maximum recursion depth exceeded: {_MAX_DEPTH} templates call one another")
+        template = templates.find(self.spec, call.holder)
+        local = {"node.name": call.name, **({f"{call.caller}s.name": call.holder.get("name", "")} if call.caller else {})}
+        if templates.is_pod(template) and templates.retry_strategy(self.spec, template) is None:
+            local["pod.name"] = variables.pod_name(self.nodes.workflow, call.name, template.get("name", ""))
+        return templates.process(template, call.holder.get("arguments") or {}, self.variables, local)
+
+    async def _retried(self, attempt: Attempt, strategy: Mapping[str, Any]) -> Node:
+        strategy = attempt.template.get("retryStrategy") or strategy
+        node = self.start(attempt, "Retry")
+        end: float | None = None
+        while True:
+            attempts = self.nodes.attempts(node)
+            if attempts and nodes.fulfilled(attempts[-1]):
+                decision = retry.decide(strategy, attempts, self.clock(), None if attempt.call.on_exit else self.deadline)
+                if isinstance(decision, retry.Finish):
+                    return self.end(node, decision.phase, decision.message, attempts[-1].get("outputs"))
+                if isinstance(decision, retry.Wait):
+                    self.nodes.mark(node, "Running", decision.message)
+                    await self.sleep_until(decision.until)
+                    continue
+                end = decision.deadline
+                self.nodes.mark(node, "Running", "")
+            await self._next_attempt(attempt, strategy, node, end)
+
+    async def _next_attempt(self, attempt: Attempt, strategy: Mapping[str, Any], node: Node, end: float | None) -> None:
+        """The next attempt, or the last one again if it had not ended."""
+        before = [one for one in self.nodes.attempts(node) if nodes.fulfilled(one)]
+        call = replace(attempt.call, name=f"{attempt.call.name}({len(before)})", parents=(node,))
+        pod = variables.pod_name(self.nodes.workflow, call.name, attempt.template.get("name", ""))
+        try:
+            template = templates.substitute(attempt.template, self.variables, {**retry.body_variables(before), "pod.name": pod})
+            await self._carry_out(Attempt(call, template, end, retried=True))
+        except EvaluationError as error:
+            self.add(call, "Skipped", "Error", str(error), nodeFlag={"retried": True})
+            if retry.policy(strategy) == "OnFailure":
+                raise
+
+    async def sleep_until(self, moment: float) -> None:
+        """Wait for a moment, or for the workflow's deadline where that comes first."""
+        await asyncio.sleep(max(0.0, min(moment, self.deadline or moment) - self.clock()))
+
+    async def _carry_out(self, attempt: Attempt) -> Node:
+        boundary = self._boundaries.get(attempt.call.boundary)
+        if boundary is None:
+            return await _KINDS[templates.kind(attempt.template)](self, attempt)
+        async with boundary.places:
+            if boundary.fails_fast and boundary.failed:
+                raise NotStarted
+            return await _KINDS[templates.kind(attempt.template)](self, attempt)
+
+    def _export(self, outputs: Mapping[str, Any]) -> None:
+        for kind in ("parameters", "artifacts"):
+            for output in outputs.get(kind) or []:
+                if output.get("globalName"):
+                    self._set_output(kind, output)
+
+    def _set_output(self, kind: str, output: Mapping[str, Any]) -> None:
+        told = {key: value for key, value in output.items() if key not in ("globalName", "path")} | {"name": output["globalName"]}
+        known = self.outputs.setdefault(kind, [])
+        known[:] = [other for other in known if other["name"] != told["name"]] + [told]
+        if kind == "parameters" and "value" in output:
+            self.variables[f"workflow.outputs.parameters.{told['name']}"] = gotext.any_string(output["value"])
+
+
+# How each kind of template is carried out: one row for each of templates.KINDS.
+_KINDS: Mapping[str, Callable[[Engine, Attempt], Awaitable[Node]]] = {
+    "container": leaves.run_pod,
+    "script": leaves.run_pod,
+    "steps": steps.run_steps,
+    "dag": dag.run_dag,
+    "suspend": leaves.run_suspend,
+}

@@ -1,0 +1,401 @@
+"""The one table of Argo's fields: what the runner honours, what it ignores and why, what it refuses.
+
+A row is `name kind` for a field that is honoured, `name - reason` for one that changes nothing here, and `name ! reason` for one
+that must not be overlooked. A kind is text, bool, whole (number), number, scalar (text, number or boolean), whole-or-text, any, a
+section of this table, [a list] or {a map} of these. Fields inside ignored and refused ones need no rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+Verdict = Literal["honoured", "ignored", "refused"]
+
+
+@dataclass(frozen=True)
+class Field:
+    """One row; `kind` is empty and `reason` given unless it is honoured."""
+
+    section: str
+    name: str
+    verdict: Verdict
+    kind: str
+    reason: str
+
+
+_TABLE = """
+[Workflow]
+apiVersion text
+kind text
+metadata ObjectMeta
+spec WorkflowSpec
+status - a new run begins without one
+
+[ObjectMeta]
+name text
+generateName text
+labels {scalar}
+annotations {scalar}
+namespace - there are no namespaces on one machine
+uid - a run has its own
+creationTimestamp - a run has its own
+deletionGracePeriodSeconds - nothing is deleted
+deletionTimestamp - nothing is deleted
+finalizers - nothing is deleted
+generation - nothing counts it
+managedFields - nobody else manages it
+ownerReferences - nobody owns a run
+resourceVersion - nothing counts it
+selfLink - there is no server
+
+[WorkflowSpec]
+entrypoint text
+arguments Arguments
+templates [Template]
+templateDefaults Template
+onExit text
+hooks {LifecycleHook}
+parallelism whole
+activeDeadlineSeconds whole
+retryStrategy RetryStrategy
+serviceAccountName text
+priority whole
+volumes [Volume]
+volumeClaimTemplates [PersistentVolumeClaim]
+workflowMetadata WorkflowMetadata
+affinity - there is one machine
+archiveLogs - logs stay in the run's folder
+artifactGC - artifacts stay in the run's folder
+artifactRepositoryRef - artifacts stay in the run's folder
+automountServiceAccountToken - there is no cluster to speak to
+dnsConfig - the machine's own is used
+dnsPolicy - the machine's own is used
+executor - there is no executor beside a process
+hostAliases - the machine's own names are used
+hostNetwork - a process uses the machine's network
+imagePullSecrets - images are not used
+metrics - nobody collects them
+nodeSelector - there is one machine
+podDisruptionBudget - nothing is evicted
+podGC - there are no pods to delete
+podMetadata - nothing reads it
+podPriorityClassName - nothing is preempted
+schedulerName - there is one machine
+securityContext - processes run as you
+tolerations - there is one machine
+ttlStrategy - a run's folder stays until you remove it
+volumeClaimGC - the folders of claims stay in the run's folder
+podSpecPatch podSpecPatch
+shutdown ! stop a run with Ctrl-C
+suspend ! a run cannot begin suspended
+synchronization ! locks between workflows need a cluster
+workflowTemplateRef ! templates of another object are not looked up; give the WorkflowTemplate itself
+
+[WorkflowMetadata]
+labels {scalar}
+annotations {scalar}
+labelsFrom ! labels made by expressions are not supported
+
+[PersistentVolumeClaim]
+metadata ObjectMeta
+spec - a claim is a folder
+apiVersion - a claim is a folder
+kind - a claim is a folder
+status - a claim is a folder
+
+[Volume]
+name text
+emptyDir EmptyDir
+persistentVolumeClaim PersistentVolumeClaimSource
+awsElasticBlockStore volume
+azureDisk volume
+azureFile volume
+cephfs volume
+cinder volume
+configMap volume
+csi volume
+downwardAPI volume
+ephemeral volume
+fc volume
+flexVolume volume
+flocker volume
+gcePersistentDisk volume
+gitRepo volume
+glusterfs volume
+hostPath volume
+image volume
+iscsi volume
+nfs volume
+photonPersistentDisk volume
+portworxVolume volume
+projected volume
+quobyte volume
+rbd volume
+scaleIO volume
+secret volume
+storageos volume
+vsphereVolume volume
+
+[EmptyDir]
+medium - it is a folder
+sizeLimit - it is a folder
+
+[PersistentVolumeClaimSource]
+claimName text
+readOnly - a folder is not mounted
+
+[Arguments]
+parameters [Parameter]
+artifacts [Artifact]
+
+[Inputs]
+parameters [Parameter]
+artifacts [Artifact]
+
+[Outputs]
+parameters [Parameter]
+artifacts [Artifact]
+exitCode - it is written by the run
+result - it is written by the run
+
+[Parameter]
+name text
+value scalar
+default scalar
+enum [scalar]
+description text
+globalName text
+valueFrom ValueFrom
+
+[ValueFrom]
+path text
+default scalar
+parameter text
+expression text
+supplied any
+configMapKeyRef ! ConfigMaps need a cluster; give the value with -p
+event ! there are no events on one machine
+jqFilter ! it belongs to resource templates
+jsonPath ! it belongs to resource templates
+
+[Artifact]
+name text
+path text
+from text
+optional bool
+raw RawArtifact
+globalName text
+mode whole
+recurseMode - modes apply to the artifact's first level only
+archive any
+archiveLogs - logs stay in the run's folder
+artifactGC - artifacts stay in the run's folder
+deleted - it is written by the run
+fromExpression ! artifacts by expression are not supported
+subPath ! parts of artifacts are not supported
+artifactory ! artifacts lie in the run's folder only
+azure ! artifacts lie in the run's folder only
+gcs ! artifacts lie in the run's folder only
+git ! artifacts lie in the run's folder only
+hdfs ! artifacts lie in the run's folder only
+http ! artifacts lie in the run's folder only
+oss ! artifacts lie in the run's folder only
+plugin ! artifacts lie in the run's folder only
+s3 ! artifacts lie in the run's folder only
+
+[RawArtifact]
+data text
+
+[Template]
+name text
+inputs Inputs
+outputs Outputs
+container Container
+script Script
+steps [[Step]]
+dag Dag
+suspend Suspend
+retryStrategy RetryStrategy
+parallelism whole
+failFast bool
+activeDeadlineSeconds whole-or-text
+timeout text
+volumes [Volume]
+metadata - nothing reads it
+annotations - nothing reads it
+affinity - there is one machine
+archiveLocation - artifacts stay in the run's folder
+automountServiceAccountToken - there is no cluster to speak to
+executor - there is no executor beside a process
+hostAliases - the machine's own names are used
+metrics - nobody collects them
+nodeSelector - there is one machine
+priorityClassName - nothing is preempted
+schedulerName - there is one machine
+securityContext - processes run as you
+serviceAccountName - processes run as you
+tolerations - there is one machine
+containerSet ! several containers in a pod are not supported
+daemon ! daemon containers are not supported
+data ! data templates are not supported
+http ! HTTP templates are not supported
+initContainers ! init containers are not supported
+memoize ! results are not memoized
+plugin ! plugins need a cluster
+podSpecPatch podSpecPatch
+resource ! resource templates need a cluster
+sidecars ! sidecars are not supported
+synchronization ! mutexes and semaphores are not supported
+
+[Step]
+name text
+template text
+inline Template
+arguments Arguments
+when text
+withItems items
+withParam text
+withSequence Sequence
+continueOn ContinueOn
+onExit text
+hooks {LifecycleHook}
+templateRef ! templates of another object are not looked up
+
+[Dag]
+tasks [Task]
+target text
+failFast - Argo 4.0.7 itself starts every task whose dependencies allow it
+
+[Task]
+name text
+template text
+inline Template
+arguments Arguments
+dependencies [text]
+depends text
+when text
+withItems items
+withParam text
+withSequence Sequence
+continueOn ContinueOn
+onExit text
+hooks {LifecycleHook}
+templateRef ! templates of another object are not looked up
+
+[LifecycleHook]
+template text
+arguments Arguments
+expression text
+templateRef ! templates of another object are not looked up
+
+[Sequence]
+count whole-or-text
+start whole-or-text
+end whole-or-text
+format text
+
+[ContinueOn]
+error bool
+failed bool
+
+[Suspend]
+duration scalar
+
+[RetryStrategy]
+limit whole-or-text
+retryPolicy text
+expression text
+backoff Backoff
+affinity - there is one machine
+
+[Backoff]
+duration scalar
+factor whole-or-text
+cap scalar
+maxDuration scalar
+
+[Container]
+command [text]
+args [text]
+env [EnvVar]
+workingDir text
+volumeMounts [VolumeMount]
+image - a process of this machine runs instead
+imagePullPolicy - images are not used
+name - a pod has one container
+livenessProbe - Argo's pods are not restarted either
+ports - a process opens what it likes
+readinessProbe - nothing waits for it
+resources - a process takes what the machine has
+resizePolicy - a process takes what the machine has
+securityContext - processes run as you
+startupProbe - nothing waits for it
+terminationMessagePath - the exit code tells
+terminationMessagePolicy - the exit code tells
+tty - output goes to the log
+envFrom ! variables from ConfigMaps and Secrets need a cluster; write them as env
+lifecycle ! hooks of containers are not supported
+restartPolicy ! restarting a container alone is not supported
+stdin ! standard input is empty
+stdinOnce ! standard input is empty
+volumeDevices ! block devices are not supported
+
+[Script]
+source text
+command [text]
+args [text]
+env [EnvVar]
+workingDir text
+volumeMounts [VolumeMount]
+image - a process of this machine runs instead
+imagePullPolicy - images are not used
+name - a pod has one container
+livenessProbe - Argo's pods are not restarted either
+ports - a process opens what it likes
+readinessProbe - nothing waits for it
+resources - a process takes what the machine has
+resizePolicy - a process takes what the machine has
+securityContext - processes run as you
+startupProbe - nothing waits for it
+terminationMessagePath - the exit code tells
+terminationMessagePolicy - the exit code tells
+tty - output goes to the log
+envFrom ! variables from ConfigMaps and Secrets need a cluster; write them as env
+lifecycle ! hooks of containers are not supported
+restartPolicy ! restarting a container alone is not supported
+stdin ! standard input is empty
+stdinOnce ! standard input is empty
+volumeDevices ! block devices are not supported
+
+[EnvVar]
+name text
+value text
+valueFrom ! variables from the cluster are not there; write a value
+
+[VolumeMount]
+name text
+mountPath text
+subPath text
+mountPropagation - folders are not mounted
+readOnly - folders are not mounted
+recursiveReadOnly - folders are not mounted
+subPathExpr ! paths made of variables are not supported
+"""
+
+
+def _parsed() -> Iterator[Field]:
+    section = ""
+    for line in filter(None, _TABLE.splitlines()):
+        if line.startswith("["):
+            section = line[1:-1]
+            continue
+        name, mark, *rest = line.split(" ", 2)
+        if mark in "-!":
+            yield Field(section, name, "ignored" if mark == "-" else "refused", "", rest[0])
+        else:
+            yield Field(section, name, "honoured", mark, "")
+
+
+FIELDS: tuple[Field, ...] = tuple(_parsed())

@@ -1,0 +1,71 @@
+"""Templates without templates inside: pods, and waiting."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pipelines.local.calls import Attempt, Deadline
+from pipelines.local.errors import EvaluationError
+from pipelines.local.language import gotext
+from pipelines.local.nodes import Node
+
+if TYPE_CHECKING:
+    from pipelines.local.engine import Engine
+
+_TOO_LONG = "Pod was active on the node longer than the specified deadline"
+_PAST = "Step exceeded its deadline"
+
+
+async def run_pod(engine: Engine, attempt: Attempt) -> Node:
+    """Run a container or a script once."""
+    async with engine.pod_places:
+        node = engine.start(attempt, "Pod")
+        deadline = _deadline(engine, attempt)
+        if deadline is not None and deadline.moment <= engine.clock():
+            return engine.end(node, "Failed", deadline.message)
+        try:
+            ended = await engine.run_pod(node, attempt.template, deadline, attempt.call.wants_result)
+        except EvaluationError as error:
+            engine.end(node, "Error", str(error))
+            raise
+        return engine.end(node, ended.phase, ended.message, ended.outputs)
+
+
+async def run_suspend(engine: Engine, attempt: Attempt) -> Node:
+    """Wait for as long as the template says."""
+    node = engine.start(attempt, "Suspend")
+    wait_s = gotext.duration_or_seconds(gotext.any_string(attempt.template["suspend"].get("duration")))
+    until = engine.clock() + wait_s
+    await engine.sleep_until(until)
+    if engine.clock() < until and engine.deadline is not None:
+        return engine.end(node, "Failed", _PAST)
+    return engine.end(node, "Succeeded", outputs=_supplied(attempt.template))
+
+
+def _supplied(template: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The outputs that nobody supplied: their defaults, or those of the inputs of the same name."""
+    defaults = {parameter["name"]: parameter.get("default") for parameter in (template.get("inputs") or {}).get("parameters") or []}
+    found = []
+    for parameter in (template.get("outputs") or {}).get("parameters") or []:
+        default = (parameter.get("valueFrom") or {}).get("default", defaults.get(parameter["name"]))
+        if default is None:
+            raise EvaluationError(f"raw output parameter '{parameter['name']}' has not been set and does not have a default value")
+        found.append({"name": parameter["name"], "value": gotext.any_string(default)})
+    return {"parameters": found} if found else None
+
+
+def _deadline(engine: Engine, attempt: Attempt) -> Deadline | None:
+    """The first of the deadlines that a pod has; an exit handler has none from the workflow."""
+    now, template = engine.clock(), attempt.template
+    found = []
+    if template.get("activeDeadlineSeconds") not in (None, ""):
+        seconds = gotext.whole_number(gotext.any_string(template["activeDeadlineSeconds"]), "activeDeadlineSeconds")
+        found.append(Deadline(now + seconds, _TOO_LONG))
+    if template.get("timeout"):
+        found.append(Deadline(now + gotext.duration_s(str(template["timeout"])), _TOO_LONG))
+    if engine.deadline is not None and not attempt.call.on_exit:
+        found.append(Deadline(engine.deadline, _PAST))
+    if attempt.end is not None:
+        found.append(Deadline(attempt.end, _PAST))
+    return min(found, key=lambda deadline: deadline.moment, default=None)

@@ -1,0 +1,221 @@
+"""Runs a workflow on this machine, from its data to its end, or to where an interruption leaves it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipelines.local import checks, document, nodes, pod_patch, problems, state, variables
+from pipelines.local import paths as local_paths
+from pipelines.local.containers import Containers
+from pipelines.local.display import Display, display_for
+from pipelines.local.engine import Engine
+from pipelines.local.errors import Problem, RefusedWorkflow
+from pipelines.local.nodes import Node, Nodes
+from pipelines.local.pods import Executor, Processes, is_missing
+
+_TICK_S = 0.2
+_GRACE_S = 30.0
+_PHASE_EXIT_CODES = {"Succeeded": 0}
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a run ended, or where it was interrupted: `status` is Argo's `.status`, `folder` holds it with the logs.
+
+    `exit_code` is 0 for Succeeded, 1 for Failed and Error, and 128 + N after signal N (Ctrl-C: 130).
+    """
+
+    phase: str
+    status: Mapping[str, Any]
+    folder: Path
+    exit_code: int
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """A workflow without problems: as submitted, and with this machine's paths in it."""
+
+    submitted: Mapping[str, Any]
+    local: Mapping[str, Any]
+    digest: str
+    notes: tuple[str, ...]
+
+
+def problems_of(
+    workflow: Mapping[str, Any],
+    *,
+    parameters: Mapping[str, str] | None = None,
+    paths: Mapping[str, Path] | None = None,
+    volumes: Mapping[str, Path] | None = None,
+) -> list[Problem]:
+    """Everything that would keep a workflow from running here; nothing is started or written."""
+    try:
+        _plan(workflow, parameters or {}, paths or {}, volumes or {})
+    except RefusedWorkflow as refused:
+        return list(refused.problems)
+    return []
+
+
+def run(
+    workflow: Mapping[str, Any],
+    *,
+    parameters: Mapping[str, str] | None = None,
+    workspace: Path,
+    paths: Mapping[str, Path] | None = None,
+    volumes: Mapping[str, Path] | None = None,
+    display: Display | None = None,
+) -> Run:
+    """Run a Workflow or a WorkflowTemplate, or go on with its newest run if that has not finished.
+
+    `parameters` take the place of the workflow's own; they are this machine's, and no path in them is rewritten. `paths` maps
+    further container paths, `volumes` gives the folders of volumes by their names or their claims' names. Everything else is
+    kept in WORKSPACE/runs. Raises RunnerError, before anything starts, for a workflow that cannot run and a workspace in use.
+    """
+    plan = _plan(workflow, parameters or {}, paths or {}, volumes or {})
+    workspace = workspace.absolute()
+    with state.locked(workspace):
+        found = state.RunFolder.unfinished(workspace, plan.digest)
+        folder = found or state.RunFolder.create(workspace, plan.submitted, *_names(plan.submitted), plan.digest)
+        shown = display or display_for()
+        shown.started(folder.identity.name, folder.path, found is not None, plan.notes)
+        outcome = asyncio.run(_Session(plan, folder, shown).run())
+        shown.ended(outcome.phase, str(outcome.status.get("message", "")), outcome.exit_code)
+    return outcome
+
+
+def _plan(workflow: Mapping[str, Any], parameters: Mapping[str, str], extra: Mapping[str, Path], volumes: Mapping[str, Path]) -> _Plan:
+    submitted = document.submitted(workflow, parameters) if not list(problems.of_fields(workflow)) else dict(workflow)
+    found = list(problems.of_fields(submitted))
+    if not isinstance(submitted.get("spec"), dict):
+        found.append(Problem("spec", "a workflow needs one"))
+    if found:
+        raise RefusedWorkflow(found)
+    folders = {name: str(folder.absolute()) for name, folder in volumes.items()}
+    spec = local_paths.localize(workflow["spec"], {path: str(target.absolute()) for path, target in extra.items()}, folders)
+    local = document.submitted({**workflow, "spec": spec}, parameters)
+    found = checks.of_meaning(local, folders, is_missing)
+    if found:
+        raise RefusedWorkflow(found)
+    return _Plan(submitted, local, state.digest(workflow, parameters), _notes(local))
+
+
+def _notes(local: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a person should know of how the workflow runs here, once."""
+    spec = local["spec"]
+    images = {(template.get("container") or template.get("script") or {}).get("image") for template in spec.get("templates") or []}
+    return ("steps run as processes of this machine; images are not used",) if any(images) else ()
+
+
+def _names(submitted: Mapping[str, Any]) -> tuple[str, str]:
+    """What a run's folder begins with, and the workflow's name where it is fixed."""
+    metadata = submitted["metadata"]
+    base = metadata.get("name") or metadata["generateName"].rstrip("-")
+    return re.sub(r"[^A-Za-z0-9._-]", "-", base).lstrip(".-")[:100] or "workflow", metadata.get("name") or ""
+
+
+class _Session:
+    """One start of a run."""
+
+    def __init__(self, plan: _Plan, folder: state.RunFolder, display: Display) -> None:
+        self._plan, self._folder, self._display = plan, folder, display
+        self._signal = 0
+
+    async def run(self) -> Run:
+        folder = self._folder
+        status = folder.load()
+        known = Nodes(folder.identity.name, time.time)
+        folder.follow(known, asyncio.get_running_loop().call_soon)
+        self._show_changes(known)
+        if "startedAt" not in status or status["phase"] != "Running":
+            folder.change(phase="Running", startedAt=status.get("startedAt") or nodes.moment(time.time()))
+        executor = Processes()
+        try:
+            engine = self._engine(known, executor)
+            phase, message = await self._carry_out(engine, executor, nodes.seconds(folder.status["startedAt"]))
+        finally:
+            executor.close()
+            folder.flush()
+        if self._signal:
+            folder.change(message=f"interrupted by {signal.Signals(self._signal).name}; the same command goes on")
+        else:
+            outputs = {"outputs": engine.outputs} if engine.outputs else {}
+            folder.change(phase=phase, message=message, finishedAt=nodes.moment(time.time()), **outputs)
+        folder.close()
+        code = 128 + self._signal if self._signal else _PHASE_EXIT_CODES.get(phase, 1)
+        return Run(folder.status["phase"], {**folder.status, "nodes": known.by_id}, folder.path, code)
+
+    def _engine(self, known: Nodes, executor: Executor) -> Engine:
+        plan, folder = self._plan, self._folder
+        identity = folder.identity
+        spec = local_paths.fill(plan.local["spec"], local_paths.RUN, folder.path)
+        grace_s = pod_patch.grace_s(spec.get("podSpecPatch"), _GRACE_S)
+        environment = {**os.environ, "ARGO_WORKFLOW_NAME": identity.name, "ARGO_WORKFLOW_UID": identity.uid}
+        run_pod = Containers(folder.path, executor, environment, grace_s, folder.flush)
+        own = variables.of_workflow({**plan.local, "spec": spec}, identity.name, identity.uid, identity.created)
+        return Engine(spec, known, own, run_pod)
+
+    async def _carry_out(self, engine: Engine, executor: Executor, started: float) -> tuple[str, str]:
+        work = asyncio.ensure_future(engine.run(pods_at_once(), started))
+        ticks = asyncio.ensure_future(self._tick())
+        try:
+            with self._signals(work, executor):
+                return await work
+        except asyncio.CancelledError:
+            if not self._signal:
+                raise
+            return "Running", ""
+        finally:
+            ticks.cancel()
+
+    def _show_changes(self, known: Nodes) -> None:
+        write = known.changed
+
+        def changed(node: Node) -> None:
+            write(node)
+            self._display.changed(node)
+
+        known.changed = changed
+        for node in known:
+            self._display.changed(node)
+
+    async def _tick(self) -> None:
+        while True:
+            self._display.tick()
+            await asyncio.sleep(_TICK_S)
+
+    @contextlib.contextmanager
+    def _signals(self, work: asyncio.Future[tuple[str, str]], executor: Executor) -> Iterator[None]:
+        """The first signal stops every pod within its grace period, the second at once."""
+
+        def interrupted(number: int) -> None:
+            if self._signal:
+                executor.kill()
+                return
+            self._signal = number
+            self._display.interrupted()
+            work.cancel()
+
+        loop = asyncio.get_running_loop()
+        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if threading.current_thread() is threading.main_thread() else ()
+        for number in numbers:
+            loop.add_signal_handler(number, interrupted, number)
+        try:
+            yield
+        finally:
+            for number in numbers:
+                loop.remove_signal_handler(number)
+
+
+def pods_at_once() -> int:
+    """How many pods run side by side on this machine, whatever a workflow's parallelism allows."""
+    return max(8, 2 * (os.cpu_count() or 1))

@@ -1,0 +1,151 @@
+"""Steps: groups one after another, the steps of a group side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pipelines.local import depends, hooks, loops, nodes, templates
+from pipelines.local.calls import Attempt, Call, NotStarted
+from pipelines.local.errors import EvaluationError
+from pipelines.local.nodes import Node
+from pipelines.local.resolve import Results, resolve
+from pipelines.local.scope import Scope, is_loop_child
+
+if TYPE_CHECKING:
+    from pipelines.local.engine import Engine
+
+
+async def run_steps(engine: Engine, attempt: Attempt) -> Node:
+    """Run all groups of a steps template, up to the first that fails. Raises EvaluationError for outputs that cannot be had."""
+    node = engine.start(attempt, "Steps")
+    engine.enclose(node, attempt.template)
+    run = _Steps(engine, attempt, node)
+    group = node
+    for index, members in enumerate(attempt.template["steps"]):
+        group = await run.group(index, members)
+        if nodes.failed(group):
+            run.set_outbound(group)
+            return engine.end(node, "Failed", group.get("message", ""))
+        run.tell(group, members)
+    run.set_outbound(group)
+    try:
+        outputs = run.scope.outputs(attempt.template)
+    except EvaluationError as error:
+        engine.end(node, "Error", str(error))
+        raise
+    return engine.end(node, "Succeeded", outputs=outputs)
+
+
+class _Steps:
+    def __init__(self, engine: Engine, attempt: Attempt, node: Node) -> None:
+        self._engine, self._attempt, self._node = engine, attempt, node
+        self._results = Results(attempt.template)
+        self._before = [node]
+        self.scope = Scope(attempt.template, engine.outputs)
+
+    async def group(self, index: int, members: Sequence[Mapping[str, Any]]) -> Node:
+        """Run one group to its end; its node tells how it went."""
+        engine = self._engine
+        name = f"{self._attempt.call.name}[{index}]"
+        group = engine.nodes.find(name)
+        if group is None or not nodes.fulfilled(group):
+            group = engine.nodes.add(name, "StepGroup", "Running", self._node["id"])
+        for before in self._before:
+            engine.nodes.connect(before, group)
+        if not nodes.fulfilled(group):
+            await self._run(group, members)
+        lasts = [last for child in group.get("children") or () for last in engine.nodes.outbound(child)]
+        self._before = [engine.nodes.by_id[last] for last in lasts] or [group]
+        return group
+
+    def tell(self, group: Node, members: Sequence[Mapping[str, Any]]) -> None:
+        """Let later groups name what the steps of a group left."""
+        known = self._engine.nodes
+        children = known.children(group)
+        for step in members:
+            prefix, name = f"steps.{step['name']}", f"{group['name']}.{step['name']}"
+            child = known.find(name)
+            if child is None:
+                self.scope.add_loop(prefix, [one for one in children if one["name"].startswith(f"{name}(") and is_loop_child(one)])
+                self.scope.add_node(prefix, group, [])
+            else:
+                self.scope.add_node(prefix, child, known.attempts(child))
+                self.scope.add_skipped(prefix, child, self._template(step), with_artifacts=True)
+
+    def set_outbound(self, group: Node) -> None:
+        """Note what the next node outside follows."""
+        self._node["outboundNodes"] = [last for child in group.get("children") or () for last in self._engine.nodes.outbound(child)]
+
+    def _template(self, step: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        try:
+            return templates.find(self._engine.spec, step)
+        except EvaluationError:
+            return None
+
+    async def _run(self, group: Node, members: Sequence[Mapping[str, Any]]) -> None:
+        engine = self._engine
+        errors: list[Exception] = []
+        try:
+            ready = self._expanded(group, members)
+            running = [step for step in ready if self._runs(group, step)]
+        except EvaluationError as error:
+            engine.end(group, "Error", str(error))
+            return
+        continuing = {f"{group['name']}.{step['name']}": step for step in ready}
+        await engine.together([self._step(group, step, errors) for step in running])
+        if errors:
+            engine.end(group, "Failed" if isinstance(errors[0], NotStarted) else "Error", str(errors[0]))
+            return
+        for child in engine.nodes.children(group):
+            step = continuing.get(child["name"], {})
+            if nodes.failed(child) and not depends.continues(step, child["phase"]):
+                engine.end(group, "Failed", f"child '{child['id']}' failed")
+                return
+        engine.end(group, "Succeeded")
+
+    def _expanded(self, group: Node, members: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        engine = self._engine
+        found: list[Mapping[str, Any]] = []
+        for step in [resolve(step, self.scope, engine.variables) for step in members]:
+            if not loops.is_loop(step):
+                found.append(step)
+                continue
+            expanded = loops.expand(step, {**engine.variables, **self.scope.variables})
+            found += expanded
+            if not expanded:
+                engine.add(self._call(group, step), "Skipped", "Skipped", "Skipped, empty params")
+        return found
+
+    def _runs(self, group: Node, step: Mapping[str, Any]) -> bool:
+        try:
+            runs = loops.runs(step)
+        except EvaluationError as error:
+            self._engine.add(self._call(group, step), "Skipped", "Error", str(error))
+            raise
+        if not runs:
+            self._engine.add(self._call(group, step), "Skipped", "Skipped", f"when '{step['when']}' evaluated false")
+        return runs
+
+    async def _step(self, group: Node, step: Mapping[str, Any], errors: list[Exception]) -> None:
+        call = self._call(group, step)
+        try:
+            child = await self._engine.execute(call)
+            await hooks.run_exit(self._engine, call, child, self.scope)
+        except EvaluationError as error:
+            errors.append(EvaluationError(f"step group deemed errored due to child {call.name} error: {error}"))
+        except NotStarted as error:
+            errors.append(error)
+
+    def _call(self, group: Node, step: Mapping[str, Any]) -> Call:
+        above = self._attempt.call
+        return Call(
+            f"{group['name']}.{step['name']}",
+            step,
+            "step",
+            self._node["id"],
+            (group,),
+            above.depth + 1,
+            above.on_exit,
+            wants_result=self._results.wanted("step", step["name"].split("(")[0]),
+        )

@@ -1,0 +1,127 @@
+"""Templates: found by name, given their defaults and inputs, their tags replaced."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pipelines.local.errors import EvaluationError
+from pipelines.local.language import gotext, tags
+from pipelines.local.language.tags import Variables
+from pipelines.local.scope import ABSENT
+
+# What a template does, in the order in which Argo looks; one row each, here and where it is carried out.
+KINDS = ("container", "script", "steps", "dag", "suspend")
+_POD_KINDS = {"container", "script"}
+# Lists whose elements are merged by a key, as Kubernetes does.
+_KEYS = {"env": "name", "volumeMounts": "mountPath", "parameters": "name", "artifacts": "name"}
+
+
+def kind(template: Mapping[str, Any]) -> str:
+    """What a template does. Raises EvaluationError."""
+    for name in KINDS:
+        if name in template:
+            return name
+    raise EvaluationError(f"Template '{template.get('name', '')}' missing specification")
+
+
+def is_pod(template: Mapping[str, Any]) -> bool:
+    """Whether a template is carried out by one process."""
+    return any(name in template for name in _POD_KINDS)
+
+
+def find(spec: Mapping[str, Any], holder: Mapping[str, Any]) -> dict[str, Any]:
+    """The template of a step, a task or a hook, with the workflow's defaults under it. Raises EvaluationError."""
+    template = holder.get("inline")
+    if template is None:
+        name = holder.get("template", "")
+        template = next((known for known in spec.get("templates") or [] if known.get("name") == name), None)
+        if template is None:
+            raise EvaluationError(f"template {name!r} does not exist")
+    defaults = spec.get("templateDefaults")
+    if not defaults:
+        return dict(template)
+    kinds = {name for name in KINDS if name not in template}
+    return _merged({key: value for key, value in defaults.items() if key not in kinds}, template)
+
+
+def retry_strategy(spec: Mapping[str, Any], template: Mapping[str, Any]) -> dict[str, Any] | None:
+    """How a template is tried again; the workflow's own strategy stands for templates without one."""
+    return template.get("retryStrategy") or spec.get("retryStrategy")
+
+
+def process(
+    template: Mapping[str, Any], arguments: Mapping[str, Any], global_variables: Mapping[str, Any], local: Mapping[str, Any]
+) -> dict[str, Any]:
+    """A template with its inputs set from arguments and defaults, and every tag replaced that can be. Raises EvaluationError."""
+    inputs = template.get("inputs") or {}
+    given = {parameter["name"]: parameter for parameter in arguments.get("parameters") or []}
+    ready = dict(template)
+    if inputs:
+        ready["inputs"] = {
+            "parameters": [_parameter(parameter, given.get(parameter["name"])) for parameter in inputs.get("parameters") or []],
+            "artifacts": _artifacts(inputs.get("artifacts") or [], arguments.get("artifacts") or []),
+        }
+    return substitute(ready, global_variables, local)
+
+
+def substitute(template: Mapping[str, Any], global_variables: Mapping[str, Any], local: Mapping[str, Any]) -> dict[str, Any]:
+    """A template with the tags replaced that name workflow, node and inputs; the inputs' own values come first."""
+    outer = {**global_variables, **local}
+    first: dict[str, Any] = tags.replace(dict(template), Variables(outer))
+    inputs, outputs = first.get("inputs") or {}, first.get("outputs") or {}
+    parameters = inputs.get("parameters") or []
+    inner = {f"inputs.parameters.{parameter['name']}": parameter["value"] for parameter in parameters}
+    inner["inputs.parameters"] = gotext.json_text(parameters)
+    for section, owner in ((inputs, "inputs"), (outputs, "outputs")):
+        for artifact in section.get("artifacts") or []:
+            if artifact.get("path"):
+                inner[f"{owner}.artifacts.{artifact['name']}.path"] = artifact["path"]
+    for parameter in outputs.get("parameters") or []:
+        if (parameter.get("valueFrom") or {}).get("path"):
+            inner[f"outputs.parameters.{parameter['name']}.path"] = parameter["valueFrom"]["path"]
+    second: dict[str, Any] = tags.replace(first, Variables(outer, inner))
+    return second
+
+
+def _parameter(declared: Mapping[str, Any], argument: Mapping[str, Any] | None) -> dict[str, Any]:
+    value = declared.get("value", declared.get("default"))
+    absent = argument is not None and argument.get("value") == ABSENT
+    if argument is not None and not absent:
+        value = argument.get("value")
+    if value is None:
+        why = "the argument names an output that a skipped node does not have, and there is no default" if absent else "was not supplied"
+        raise EvaluationError(f"inputs.parameters.{declared['name']}: {why}" if absent else f"inputs.parameters.{declared['name']} {why}")
+    return {**declared, "value": gotext.any_string(value)}
+
+
+def _artifacts(declared: list[Mapping[str, Any]], arguments: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    given = {artifact["name"]: artifact for artifact in arguments}
+    found = []
+    for artifact in declared:
+        argument = given.get(artifact["name"])
+        has_source = has_location(artifact) or (argument is not None and has_location(argument))
+        if not has_source and not artifact.get("optional"):
+            raise EvaluationError(f"inputs.artifacts.{artifact['name']} was not supplied")
+        own = {key: artifact[key] for key in ("path", "mode", "recurseMode") if key in artifact}
+        found.append({**(artifact if argument is None else argument), **own})
+    return found
+
+
+def has_location(artifact: Mapping[str, Any]) -> bool:
+    """Whether it is known where an artifact's content lies."""
+    return bool(artifact.get("raw") or artifact.get("local"))
+
+
+def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    result = dict(under)
+    for key, value in over.items():
+        below = under.get(key)
+        if isinstance(value, dict) and isinstance(below, dict):
+            result[key] = _merged(below, value)
+        elif isinstance(value, list) and isinstance(below, list) and key in _KEYS:
+            own = {item.get(_KEYS[key]) for item in value}
+            result[key] = [*value, *(item for item in below if item.get(_KEYS[key]) not in own)]
+        else:
+            result[key] = value
+    return result

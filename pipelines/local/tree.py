@@ -1,0 +1,115 @@
+"""A run on a terminal: the tree of its nodes, redrawn in place."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TextIO
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
+
+from pipelines.local import nodes
+from pipelines.local.display import closing, last_line, last_lines, log_of, took_text
+from pipelines.local.nodes import Node
+
+_MARKS = {
+    "Running": ("●", "cyan"),
+    "Pending": ("○", "dim"),
+    "Succeeded": ("✔", "green"),
+    "Failed": ("✖", "red"),
+    "Error": ("⚠", "red"),
+    "Skipped": ("○", "dim"),
+    "Omitted": ("○", "dim"),
+}
+_HIDDEN = ("StepGroup",)
+_TOLD_LINES = 10
+
+
+class Tree:
+    """Shows each node with its phase and time, and of running pods the last line of the log."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._console = Console(file=stream, highlight=False)
+        self._live = Live(console=self._console, auto_refresh=False, transient=False)
+        self._nodes: dict[str, Node] = {}
+        self._folder = Path()
+        self._stopping = False
+        self._drawn = 0.0
+
+    def started(self, name: str, folder: Path, resumed: bool, notes: Sequence[str]) -> None:
+        """Say what runs, and where its files are."""
+        self._folder = folder
+        self._console.print(Text(f"{name} {'goes on' if resumed else 'started'} in {folder}", style="bold"))
+        for note in notes:
+            self._console.print(Text(f"note: {note}", style="dim"))
+        self._live.start()
+
+    def changed(self, node: Node) -> None:
+        """Know a node; it is drawn at the next tick."""
+        self._nodes[node["id"]] = node
+
+    def tick(self) -> None:
+        """Draw, the more seldom the longer it takes."""
+        begun = time.monotonic()
+        if begun >= self._drawn:
+            self._live.update(self._picture(self._console.height - 2), refresh=True)
+            self._drawn = time.monotonic() + 10 * (time.monotonic() - begun)
+
+    def interrupted(self) -> None:
+        """Show that pods are being stopped."""
+        self._stopping = True
+
+    def ended(self, phase: str, message: str, exit_code: int) -> None:
+        """Leave the last picture, the end of the logs of failed pods, and how it ended."""
+        self._live.update(self._picture(None), refresh=True)
+        self._live.stop()
+        for node in self._failed_pods():
+            for line in last_lines(log_of(self._folder, node), _TOLD_LINES):
+                self._console.print(Text(f"    {line}"))
+            self._console.print(Text(f"    log of {node['displayName']}: {log_of(self._folder, node)}"))
+        self._console.print(Text(closing(phase, message, exit_code, self._folder), style=_MARKS.get(phase, ("", "bold"))[1]))
+
+    def _failed_pods(self) -> list[Node]:
+        retried = {"retried": True}
+        found = [node for node in self._nodes.values() if node["type"] == "Pod" and nodes.failed(node)]
+        last = {node["name"].rpartition("(")[0]: node for node in found if (node.get("nodeFlag") or {}) == retried}
+        return [node for node in found if (node.get("nodeFlag") or {}) != retried or last[node["name"].rpartition("(")[0]] is node][-3:]
+
+    def _picture(self, height: int | None) -> Group:
+        inside: dict[str, list[Node]] = {}
+        for node in self._nodes.values():
+            inside.setdefault(node.get("boundaryID", ""), []).append(node)
+        lines = list(self._lines(inside, "", 0))
+        if height is not None and len(lines) > height:
+            kept = sorted(range(len(lines)), key=lambda place: (-lines[place][0], -place))[: height - 1]
+            left = f"  … {len(lines) - len(kept)} more"
+            lines = [lines[place] for place in sorted(kept)] + [(0, Text(left, style="dim"))]
+        foot = [Text("stopping what runs; Ctrl-C once more kills it", style="yellow")] if self._stopping else []
+        return Group(*(line for _, line in lines), *foot)
+
+    def _lines(self, inside: dict[str, list[Node]], boundary: str, depth: int) -> Iterator[tuple[int, Text]]:
+        """Lines with how much they matter: running and failed nodes stay when there is no room for all."""
+        for node in inside.get(boundary, []):
+            if node["type"] in _HIDDEN or ((node.get("nodeFlag") or {}).get("retried") and nodes.fulfilled(node)):
+                continue
+            yield {"Running": 2, "Failed": 1, "Error": 1}.get(node["phase"], 0), self._line(node, depth)
+            if node["type"] in ("Steps", "DAG"):
+                yield from self._lines(inside, node["id"], depth + 1)
+
+    def _line(self, node: Node, depth: int) -> Text:
+        mark, style = _MARKS.get(node["phase"], ("?", ""))
+        line = Text("  " * depth, no_wrap=True, overflow="ellipsis")
+        line.append(f"{mark} ", style=style)
+        line.append(str(node["displayName"]))
+        if node["phase"] == "Running":
+            line.append(f"  {took_text(time.time() - nodes.seconds(node['startedAt']))}", style="dim")
+            progress = last_line(log_of(self._folder, node)) if node["type"] == "Pod" else ""
+            line.append(f"  {progress or node.get('message', '')}", style="dim")
+        elif node["phase"] in nodes.COMPLETED:
+            line.append(f"  {took_text(nodes.duration_s(node))}", style="dim")
+        if node["phase"] != "Running" and node.get("message"):
+            line.append(f"  {node['message']}", style=style)
+        return line
