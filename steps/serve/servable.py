@@ -85,7 +85,7 @@ class _Lane:
         """One answer for each request, in order. A bad request fails alone."""
         read = [self._read(inputs) for inputs in requests]
         answers: dict[int, Answer] = {
-            position: item if isinstance(item, ServingError) else self._answer_arrays(item)
+            position: item if isinstance(item, ServingError) else self._answer_alone(list(item.values()))
             for position, item in enumerate(read)
             if not isinstance(item, _Rows)
         }
@@ -126,17 +126,17 @@ class _Lane:
     def _answer_rows(self, requests: list[_Rows]) -> list[Answer]:
         """Answers to requests by one call; where that fails, or its outputs are not one row for each, by a call for each."""
         if len(requests) == 1:
-            return [self._answer_packs(requests[0].packs)]
+            return [self._answer_alone(_columns(requests[0].packs))]
         try:
             packs = [np.concatenate(columns, axis=1) for columns in zip(*(request.packs for request in requests), strict=True)]
-            outputs = self._model.run_packs(self._signature, self._outputs, packs)
+            outputs = self._model.run(self._signature, self._outputs, _columns(packs))
             total = sum(request.count for request in requests)
             self._by_rows = all(output.shape[:1] == (total,) for output in outputs)
             if self._by_rows:
                 return self._split(requests, outputs)
         except Exception:  # noqa: S110 (whose fault it was, the calls for each will tell)
             pass
-        return [self._answer_packs(request.packs) for request in requests]
+        return [self._answer_alone(_columns(request.packs)) for request in requests]
 
     def _split(self, requests: list[_Rows], outputs: list[Array]) -> list[Answer]:
         answers: list[Answer] = []
@@ -147,17 +147,9 @@ class _Lane:
             start = end
         return answers
 
-    def _answer_packs(self, packs: list[Array]) -> Answer:
+    def _answer_alone(self, columns: Sequence[Array]) -> Answer:
         try:
-            return self._write(self._model.run_packs(self._signature, self._outputs, packs))
-        except ServingError as error:
-            return error
-        except Exception as error:
-            return _bug(error)
-
-    def _answer_arrays(self, arrays: Mapping[str, Array]) -> Answer:
-        try:
-            return self._write(self._model.run_arrays(self._signature, self._outputs, arrays))
+            return self._write(self._model.run(self._signature, self._outputs, columns))
         except ServingError as error:
             return error
         except Exception as error:
@@ -165,6 +157,10 @@ class _Lane:
 
     def _write(self, outputs: list[Array]) -> bytes:
         return self._writer.write(dict(zip(self._outputs, outputs, strict=True)))
+
+
+def _columns(packs: Sequence[Array]) -> list[Array]:
+    return [column for pack in packs for column in pack]
 
 
 def _bug(error: Exception) -> ServingError:

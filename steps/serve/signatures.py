@@ -26,7 +26,7 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Pack:
-    """Inputs alike in type and shape, [N, *inner]: fed as one array [len(aliases), N, *inner], since feeding one by one is slow."""
+    """Inputs alike in type and shape, [N, *inner]: they are read and merged as one array [len(aliases), N, *inner]."""
 
     aliases: tuple[str, ...]
     dtype: int
@@ -35,7 +35,7 @@ class Pack:
 
 @dataclass(frozen=True)
 class Signature:
-    """One signature. `packs` is empty where its requests must not be merged."""
+    """One signature. `packs` hold its inputs in their order; it is empty where requests must not be merged."""
 
     name: str
     inputs: Mapping[str, Tensor]
@@ -46,7 +46,7 @@ class Signature:
 
 def read(name: str, definition: Any) -> Signature:
     """A Signature from a SignatureDef message."""
-    inputs = {alias: _tensor(info) for alias, info in sorted(definition.inputs.items())}
+    inputs = dict(sorted(((alias, _tensor(info)) for alias, info in definition.inputs.items()), key=_likeness))
     outputs = {alias: _tensor(info) for alias, info in sorted(definition.outputs.items())}
     packs = _packs(inputs) if _mergeable(inputs, outputs) and not definition.defaults else ()
     return Signature(name, inputs, outputs, dict(definition.defaults), packs)
@@ -118,11 +118,14 @@ def _mergeable(inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor]) -> b
     )
 
 
-def _packs(inputs: Mapping[str, Tensor]) -> tuple[Pack, ...]:
-    def like(item: tuple[str, Tensor]) -> tuple[int, tuple[int, ...]]:
-        return item[1].dtype, (item[1].shape or ())[1:]
+def _likeness(item: tuple[str, Tensor]) -> tuple[int, tuple[int, ...], str]:
+    """What inputs are ordered by, so that those alike in type and shape stand together."""
+    alias, tensor = item
+    return tensor.dtype, (tensor.shape or ())[1:], alias
 
-    groups = itertools.groupby(sorted(inputs.items(), key=like), key=like)
+
+def _packs(inputs: Mapping[str, Tensor]) -> tuple[Pack, ...]:
+    groups = itertools.groupby(inputs.items(), key=lambda item: _likeness(item)[:2])
     return tuple(Pack(tuple(alias for alias, _ in members), dtype, inner) for (dtype, inner), members in groups)
 
 
