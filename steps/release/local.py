@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from steps.release.places import Places
 
 EMBEDDED_SERVER = (sys.executable, "-m", "steps.serve")
 _CODE = Path(steps.__file__).resolve().parent.parent
+LOAD_S = 300.0
 _ASK_S, _POLL_S = 30.0, 1.0
 
 
@@ -27,11 +27,10 @@ class LocalServer:
     next one stops it first, as it does a noted server that does not answer. Who makes one holds the lock of the output folder.
     """
 
-    def __init__(self, places: Places, port: int, rest_port: int, command: Sequence[str] = EMBEDDED_SERVER, load_s: float = 300.0) -> None:
+    def __init__(self, places: Places, port: int, rest_port: int) -> None:
         if port == rest_port:
             raise contract.BadInput(f"TF_SERVING_REST_PORT: expected another port than TF_SERVING_PORT, got {rest_port} for both")
         self._places, self._port, self._rest_port = places, port, rest_port
-        self._command, self._load_s = command, load_s
         self._children: dict[int, process.Held] = {}
         storage.remove_asides(places.output)
         self._stop_passing()
@@ -76,6 +75,7 @@ class LocalServer:
         """Reload the noted server, or start one where none runs, or one on other ports than the noted one has."""
         before = self._live()
         if before and self._has_asked_ports(before):
+            contract.log(f"loading version {version} beside the one that serves")
             after = self._reload(before, version)
             note.write(self._places.output, Note(after))
             return
@@ -105,7 +105,7 @@ class LocalServer:
     def _reload(self, server: Server, version: int) -> Server:
         config = self._write_config(note.config_file(self._places.output), version)
         with questions.channel(server.port) as channel:
-            failure = questions.reload(channel, config, self._load_s)
+            failure = questions.reload(channel, config, LOAD_S)
         if failure:
             contract.log(f"the server says of its new configuration: {failure}")
         after = dataclasses.replace(server, version=version)
@@ -115,7 +115,7 @@ class LocalServer:
     def _start(self, version: int, config_file: Path, log: Path, port: int, rest_port: int) -> Server:
         self._write_config(config_file, version)
         options = (f"--port={port}", f"--rest_api_port={rest_port}", f"--model_config_file={config_file}")
-        held = process.Held([*self._command, *options], _CODE, log, options[-1])
+        held = process.Held([*EMBEDDED_SERVER, *options], _CODE, log, options[-1])
         identity = held.identity
         server = Server(identity.pid, identity.start, str(config_file), port, rest_port, self._places.model, version, note.now())
         known = self._note()
@@ -126,7 +126,7 @@ class LocalServer:
 
     def _await(self, server: Server, version: int, log: Path) -> None:
         """Wait until a server has just this version available and it answers the sample right. Raises with the reason otherwise."""
-        deadline = time.monotonic() + self._load_s
+        deadline = time.monotonic() + LOAD_S
         with questions.channel(server.port) as channel:
             while True:
                 states = questions.states(channel, self._places.model, _POLL_S)
@@ -139,9 +139,10 @@ class LocalServer:
                     error = contract.Transient if state.transient else checks.BadModel
                     raise error(f"version {version} of {self._places.model} does not load: {state.error}")
                 if time.monotonic() > deadline:
+                    got = "no answer" if states is None else state.name if state else "no such version"
                     raise contract.Transient(
-                        f"version {version} of {self._places.model}: expected it to be AVAILABLE within {self._load_s:.0f} s,"
-                        f" got {state.name if state else 'no answer'}; see {log}"
+                        f"version {version} of {self._places.model}: expected it to be AVAILABLE, alone, within {LOAD_S:.0f} s,"
+                        f" got {got}; see {log}"
                     )
                 time.sleep(0.05)
             self._verify(channel, version)
@@ -184,8 +185,11 @@ class LocalServer:
         silent = (known.server,) if known.server and not live else ()
         for server in (*known.passing, *silent):
             process.stop(server.identity)
+            if server.pid in self._children:
+                self._children.pop(server.pid).exit_code()
         (self._places.output / "canary.config").unlink(missing_ok=True)
-        note.write(self._places.output, Note(live))
+        if known != Note(live):
+            note.write(self._places.output, Note(live))
 
     def _require_ports(self) -> None:
         """Refuse ports that are in use, but for the noted server that has just these."""

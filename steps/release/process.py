@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -35,7 +36,8 @@ class Held:
             self._process = subprocess.Popen(
                 [*_WHEN_NOTED, *command], cwd=folder, stdin=subprocess.PIPE, stdout=output, stderr=output, start_new_session=True
             )
-        self.identity = Identity(self._process.pid, _start_time(self._process.pid) or "", word)
+        status = _status(self._process.pid)
+        self.identity = Identity(self._process.pid, status.start if status else "", word)
 
     def release(self) -> None:
         """Let the process become the server."""
@@ -50,8 +52,9 @@ class Held:
 
 
 def is_alive(identity: Identity) -> bool:
-    """Whether this very process runs: the same id, start time and command line, and not one that waits to be reaped."""
-    return _start_time(identity.pid) == identity.start and identity.word in command_line(identity.pid)
+    """Whether this very process runs: the same id, start time and command line, and not one that has ended and waits to be reaped."""
+    status = _status(identity.pid)
+    return status is not None and status.start == identity.start and not status.has_ended and identity.word in command_line(identity.pid)
 
 
 def command_line(pid: int) -> list[str]:
@@ -63,24 +66,42 @@ def command_line(pid: int) -> list[str]:
 
 
 def stop(identity: Identity) -> None:
-    """Ask a process to end, and end it where it does not within 30 s. Nothing happens where it does not run any more."""
+    """Ask a process to end, and end it where it does not within 30 s; returns when its ports are free again. No process is no error."""
     for number, patience_s in ((signal.SIGTERM, _STOP_S), (signal.SIGKILL, _KILL_S)):
-        if not is_alive(identity):
-            return
-        try:
-            os.kill(identity.pid, number)
-        except ProcessLookupError:
-            return
+        if is_alive(identity):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(identity.pid, number)
         deadline = time.monotonic() + patience_s
-        while is_alive(identity) and time.monotonic() < deadline:
-            time.sleep(0.05)
-    if is_alive(identity):
-        raise contract.StepError(f"process {identity.pid} (a model server) does not end, SIGKILL notwithstanding; look at it by hand")
+        while time.monotonic() < deadline:
+            if _is_gone(identity):
+                return
+            time.sleep(0.02)
+    raise contract.StepError(f"process {identity.pid} (a model server) does not end, SIGKILL notwithstanding; look at it by hand")
 
 
-def _start_time(pid: int) -> str | None:
-    """When a process started, in clock ticks since the machine did (proc(5), field 22); None where there is none."""
+@dataclass(frozen=True)
+class _Status:
+    """Of /proc/PID/stat (proc(5)): state, number of threads, and the start time in clock ticks since the machine started."""
+
+    state: str
+    threads: int
+    start: str
+
+    @property
+    def has_ended(self) -> bool:
+        return self.state in ("Z", "X")
+
+
+def _status(pid: int) -> _Status | None:
+    """None where there is no such process."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
         return None
+    return _Status(fields[0], int(fields[17]), fields[19])
+
+
+def _is_gone(identity: Identity) -> bool:
+    """Whether nothing of a process is left. A process that ends loses its command line first, its first thread next, its sockets last."""
+    status = _status(identity.pid)
+    return status is None or status.start != identity.start or (status.has_ended and status.threads <= 1)

@@ -109,7 +109,7 @@ def main():
     server.add_insecure_port(f"127.0.0.1:{options.port}")
     with socket.create_server(("127.0.0.1", options.rest_api_port)):
         server.start()
-        signal.signal(signal.SIGTERM, lambda *_: server.stop(0.5))
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
         config = messages.ModelServerConfig()
         text_format.Parse(options.model_config_file.read_text(), config)
         threading.Thread(target=models.serve, args=(config,), daemon=True).start()
