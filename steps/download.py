@@ -115,18 +115,18 @@ def _local_version(source: Address) -> str:
 
 
 def _download(source: Address, sha256: str, work: Path, target: Path) -> None:
+    """Fill a folder aside, remove what it was made from, then give it its name: a kill leaves nothing that a next start would not find."""
     ready = work / "ready"
-    for left in (ready, work / "damaged"):
-        shutil.rmtree(left, ignore_errors=True)
-    storage.remove_asides(work)
-    with storage.whole_folder(ready) as folder:
-        manifest.write(folder, _fill(folder, source, sha256, work))
+    if not manifest.is_whole(ready):
+        shutil.rmtree(ready, ignore_errors=True)
+        storage.remove_asides(work)
+        with storage.whole_folder(ready) as folder:
+            manifest.write(folder, _fill(folder, source, sha256, work))
+    shutil.rmtree(work / "transfer", ignore_errors=True)
     if target.exists():
         contract.log(f"{target}: files are missing or of another size than its {manifest.NAME} says; replaced")
-        target.rename(work / "damaged")
+        shutil.rmtree(target)
     ready.rename(target)
-    for left in (work / "damaged", work / "transfer"):
-        shutil.rmtree(left, ignore_errors=True)
     contract.log(f"{source.shown}: now at {target}")
 
 

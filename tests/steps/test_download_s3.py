@@ -73,7 +73,6 @@ def put():
 def environment(monkeypatch, tmp_path):
     """The settings of the standard names, and nothing of a home folder."""
     monkeypatch.setattr(patience, "FIRST_WAIT_S", 0.01)
-    monkeypatch.setattr(patience, "RETRY_BOUND_S", 0.3)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
 
@@ -163,7 +162,8 @@ def test_what_the_server_or_the_settings_refuse_is_bad_input(tmp_path, put, envi
     assert os.environ["TEST_S3_SECRET"] not in str(refused.value)
 
 
-def test_a_server_that_is_not_there_ends_as_transient(tmp_path, environment):
+def test_a_server_that_is_not_there_ends_as_transient(tmp_path, environment, monkeypatch):
+    monkeypatch.setattr(patience, "RETRY_BOUND_S", 0.3)
     environment(standard() | {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"})
     with pytest.raises(contract.Transient, match="tried for"):
         fetch(tmp_path, "s3://bucket/a.csv")

@@ -3,6 +3,7 @@
 import contextlib
 import email.utils
 import hashlib
+import json
 import os
 import random
 import signal
@@ -12,6 +13,7 @@ import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -100,9 +102,13 @@ def server():
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch):
     monkeypatch.setattr(patience, "FIRST_WAIT_S", 0.01)
-    monkeypatch.setattr(patience, "RETRY_BOUND_S", 0.5)
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def soon_given_up(monkeypatch):
+    monkeypatch.setattr(patience, "RETRY_BOUND_S", 0.3)
 
 
 def fetch(volume, url, sha256=""):
@@ -193,14 +199,20 @@ def test_what_the_server_refuses_is_bad_input(tmp_path, server, status):
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
-def test_what_may_pass_is_tried_again_within_a_bound(tmp_path, server, status):
+def test_what_may_pass_is_tried_again(tmp_path, server, status):
     server.plan = [{"status": status}] * 3
     assert (fetch(tmp_path, f"{server.url}/a.csv") / "a.csv").read_bytes() == CONTENT
+
+
+@pytest.mark.usefixtures("soon_given_up")
+@pytest.mark.parametrize("status", [429, 503])
+def test_what_does_not_pass_is_given_up(tmp_path, server, status):
     server.plan = [{"status": status}] * 1000
     with pytest.raises(contract.Transient, match=f"the server answers {status} .*; tried for"):
         fetch(tmp_path, f"{server.url}/b.csv")
 
 
+@pytest.mark.usefixtures("soon_given_up")
 def test_a_server_that_never_gets_further_is_given_up(tmp_path, server):
     server.plan = [{"stop after": 1000, "no range": True}] * 1000
     with pytest.raises(contract.Transient, match="the connection ended after 1,000 of 3,000,000 bytes"):
@@ -228,6 +240,7 @@ def closed_port():
         return bound.getsockname()[1]
 
 
+@pytest.mark.usefixtures("soon_given_up")
 def test_a_host_that_is_not_there_ends_as_transient(tmp_path):
     with pytest.raises(contract.Transient, match=r"no answer: .*Connection refused.*tried for"):
         fetch(tmp_path, f"http://127.0.0.1:{closed_port()}/a.csv")
@@ -278,3 +291,22 @@ def test_killed_at_random_moments_it_goes_on_and_ends_the_same(tmp_path, server,
     assert starts == sorted(starts)
     assert len(set(starts)) >= 3
     assert {path.name for path in (tmp_path / "datasets/.download").glob("*/*")} == {"lock"}
+
+
+def test_killed_at_any_file_operation_it_ends_the_same(tmp_path, server):
+    server.content = CONTENT[:300_000]
+    given = {
+        "DATASET_DIR": "datasets",
+        "DATA_URL": f"{server.url}/a.csv",
+        "DATA_FORMAT": "csv",
+        "DATA_SHA256": "",
+        "PYTHONPATH": os.getcwd(),
+    }
+    environ = {name: value for name, value in os.environ.items() if name != "OUTPUTS_FOLDER"} | given
+    script = [sys.executable, str(Path(__file__).with_name("kill_everywhere.py")), "steps.download", str(tmp_path / "kills")]
+    ended = subprocess.run(script, env=environ, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    found = json.loads(ended.stdout.splitlines()[-1])
+    assert found["wrong"] == []
+    assert found["kills"] >= 15
+    assert len(found["files"]) == 2
