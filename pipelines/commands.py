@@ -1,0 +1,155 @@
+"""The commands behind the command line, each a function of its parsed options that returns an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipelines import generated, local, parameters, report, summary
+from steps import contract, release
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+CODE_IN_IMAGE = "/opt/tiphys"
+CLAIM = "workspace"
+OURS = {"app.kubernetes.io/part-of": "tiphys"}
+
+
+def list_pipelines(_options: argparse.Namespace) -> int:
+    """Print each pipeline's name and what it does."""
+    from pipelines import build
+
+    for name, summary_line in build.registry().items():
+        print(f"{name:<20} {summary_line}")
+    return contract.DONE
+
+
+def compile_pipeline(options: argparse.Namespace) -> int:
+    """Print a compiled pipeline, or check or write the committed files."""
+    from pipelines import build
+
+    if options.pipeline and not (options.check or options.write):
+        sys.stdout.write(build.compile_named(options.pipeline, options.kind))
+        return contract.DONE
+    if options.pipeline or not (options.check or options.write):
+        raise contract.BadInput(
+            "compile takes a pipeline's name, or --check or --write without one; `python -m pipelines list` lists the names"
+        )
+    stale = generated.stale_files(CHECKOUT)
+    for path, content in stale.items():
+        if options.write:
+            path.write_text(content)
+        print(f"{'wrote' if options.write else 'stale'}: {path.relative_to(CHECKOUT)}")
+    if options.check and stale:
+        contract.log("error: generated files are stale; `make compile` writes them")
+        return contract.UNEXPECTED
+    return contract.DONE
+
+
+def print_parameters(options: argparse.Namespace) -> int:
+    """Print the table of parameters."""
+    print(generated.parameters_table(markdown=options.markdown))
+    return contract.DONE
+
+
+def run_workflow(options: argparse.Namespace) -> int:
+    """Run a pipeline or a workflow file on this machine, and say how it went."""
+    workflow = _workflow(options.workflow)
+    given = _given(options.parameter)
+    workspace = options.workspace.resolve()
+    ours = _is_ours(workflow)
+    _check_parameters(workflow, given, ours)
+    if not ours:
+        run = local.run(workflow, parameters=given, workspace=workspace)
+        return _end(run, workspace, None, ())
+    output = _output_folder(workspace, _values(workflow) | given)
+    keep = options.keep_serving or release.serving(output) is not None
+    try:
+        run = local.run(workflow, parameters=given, workspace=workspace, paths={CODE_IN_IMAGE: CHECKOUT}, volumes={CLAIM: workspace})
+        server = release.serving(output) if keep else None
+    finally:
+        if not keep:
+            release.stop_server(output)
+    return _end(run, workspace, output / "evidence" / run.uid, summary.of_run(output, run.uid, server.address if server else None))
+
+
+def _end(run: local.Run, workspace: Path, evidence: Path | None, rows: summary.Rows) -> int:
+    """Write the page, tell the rest, and end with the exit code of the step that failed."""
+    page = report.write(run.folder, workspace, evidence)
+    print(summary.text([*rows, ("logs", str(run.folder / "nodes")), ("page", str(page))]), flush=True)
+    return run.exit_code if run.exit_code != contract.UNEXPECTED else summary.failed_step_exit_code(run.status) or run.exit_code
+
+
+def roll_back(options: argparse.Namespace) -> int:
+    """Serve the version that was released before."""
+    from pipelines import build
+
+    given = _given(options.parameter)
+    workflow = local.load(build.compile_named("train-and-serve"))
+    _check_parameters(workflow, given, ours=True)
+    server = release.rollback(_output_folder(options.workspace.resolve(), _values(workflow) | given))
+    print(f"version {server.version} of {server.model} serves at {server.address}")
+    return contract.DONE
+
+
+def _workflow(name: str) -> Mapping[str, Any]:
+    from pipelines import build
+
+    if name in build.registry():
+        return local.load(build.compile_named(name))
+    path = Path(name)
+    if path.is_file():
+        return local.load(path)
+    known = ", ".join(build.registry())
+    raise contract.BadInput(f"{name}: expected a pipeline ({known}) or a YAML file, and there is neither of that name")
+
+
+def _given(pairs: Sequence[str]) -> dict[str, str]:
+    given: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise contract.BadInput(f"-p {pair}: expected NAME=VALUE")
+        given[name] = value
+    return given
+
+
+def _check_parameters(workflow: Mapping[str, Any], given: Mapping[str, str], ours: bool) -> None:
+    """Argo takes a parameter that no workflow reads; here that is a mistake, and most often a misspelt name."""
+    known = [row["name"] for row in _arguments(workflow)]
+    for name, value in given.items():
+        if ours:
+            _check_row(parameters.find(name), value)
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise contract.BadInput(f"-p {name}: the workflow takes no such parameter, but {', '.join(known) or 'none'}{hint}")
+
+
+def _check_row(row: parameters.Parameter, value: str) -> None:
+    if row.set_by == "site":
+        raise contract.BadInput(f"-p {row.name}: it is set by the site, with kustomize, and means nothing to a run on one machine")
+    contract.parse(row.name, row.kind, value)
+
+
+def _is_ours(workflow: Mapping[str, Any]) -> bool:
+    labels = workflow.get("metadata", {}).get("labels") or {}
+    return all(labels.get(name) == value for name, value in OURS.items())
+
+
+def _values(workflow: Mapping[str, Any]) -> dict[str, str]:
+    return {row["name"]: row["value"] for row in _arguments(workflow) if "value" in row}
+
+
+def _arguments(workflow: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The rows of a workflow's own parameters; what is no such row is for the runner to refuse."""
+    arguments = workflow["spec"].get("arguments")
+    rows = arguments.get("parameters") if isinstance(arguments, dict) else None
+    return [row for row in rows if isinstance(row, dict) and isinstance(row.get("name"), str)] if isinstance(rows, list) else []
+
+
+def _output_folder(workspace: Path, values: Mapping[str, str]) -> Path:
+    return workspace / values["USER_NAME"] / values["MODEL_NAME"] / values["OUTPUT_DIR"]

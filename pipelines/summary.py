@@ -1,0 +1,79 @@
+"""What a person is told at the end of a run of a pipeline, from the files that the run left."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+Rows = Sequence[tuple[str, str]]
+
+
+def failed_step_exit_code(status: Mapping[str, Any]) -> int | None:
+    """The exit code of the pod that failed last; None where none did."""
+    failed = [node for node in status["nodes"].values() if node["type"] == "Pod" and node["phase"] in ("Failed", "Error")]
+    if not failed:
+        return None
+    last = max(failed, key=lambda node: str(node.get("finishedAt") or ""))
+    code = (last.get("outputs") or {}).get("exitCode")
+    return int(code) if code else None
+
+
+def of_run(output: Path, run: str, kept: str | None) -> Rows:
+    """Accuracy, version, address, speed and where the evidence lies. `kept` is the address of a server that is left up."""
+    evidence = output / "evidence" / run
+    judged, released, measured = (
+        newest_evidence(evidence),
+        _released(output / "releases.jsonl", run),
+        _json(output / "benchmark" / f"{run}.json"),
+    )
+    return [
+        *([("accuracy", _accuracy(judged))] if judged else []),
+        *([("version", f"{released} of {output.parent.name}")] if released else []),
+        *([("address", f"{kept} (gRPC), left up")] if kept else []),
+        *([("benchmark", _speed(measured))] if measured else []),
+        *([("evidence", str(evidence))] if judged else []),
+    ]
+
+
+def newest_evidence(folder: Path) -> dict[str, Any] | None:
+    """The evidence of a run's newest attempt, or None where nothing was judged."""
+    attempts = sorted(folder.glob("attempt-*.json"), key=lambda path: int(path.stem.removeprefix("attempt-")))
+    return _json(attempts[-1]) if attempts else None
+
+
+def text(rows: Rows) -> str:
+    """Names and values, a row a line."""
+    return "\n".join(f"  {name:<10} {value}" for name, value in rows)
+
+
+def _accuracy(evidence: Mapping[str, Any]) -> str:
+    low, high = evidence["interval"]
+    target = "no target" if evidence["target"] is None else f"target {evidence['target']:g}"
+    attempts = f"{evidence['attempt']} attempt{'s' if evidence['attempt'] > 1 else ''}"
+    line = f"{evidence['accuracy']:.4f} [{low:.4f}, {high:.4f}], {target}: {evidence['verdict']} after {attempts}"
+    if not evidence["synthetic"]:
+        return line
+    best = evidence["best_accuracy"]
+    return f"{line}; synthetic data" + (f", best possible {best:.4f}" if best is not None else "")
+
+
+def _released(records: Path, run: str) -> int | None:
+    """The version that a run brought to serve."""
+    if not records.is_file():
+        return None
+    lines = [json.loads(line) for line in records.read_text().splitlines() if line.startswith("{") and line.endswith("}")]
+    versions = [line["version"] for line in lines if line["run"] == run and line["action"] == "deploy"]
+    return versions[-1] if versions else None
+
+
+def _speed(record: Mapping[str, Any]) -> str:
+    latency = record["latency_ms"]
+    told = [f"{name} {latency[name]:.2f} ms" for name in ("p50", "p99") if latency[name] is not None]
+    line = ", ".join([f"{record['throughput_rows_per_s']:,.0f} rows/s", *told, f"{record['batch_size']} rows in a request"])
+    return "; ".join([*(f"NOT TO BE TRUSTED: {warning}" for warning in record["warnings"]), line])
+
+
+def _json(path: Path) -> dict[str, Any] | None:
+    return json.loads(path.read_text()) if path.is_file() else None
