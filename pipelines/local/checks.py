@@ -12,6 +12,7 @@ from pipelines.local import depends, paths, retry, templates, variables
 from pipelines.local.errors import EvaluationError, Problem
 from pipelines.local.language import gotext, names, tags
 
+_OF_IMAGE = re.compile(r"/(bin|boot|dev|etc|lib|lib64|proc|sbin|sys|usr)(/|$)")
 Missing = Callable[[str, Mapping[str, str], str], bool]
 
 
@@ -45,11 +46,8 @@ def _unique(items: list[Mapping[str, Any]], path: str, what: str) -> Iterator[Pr
 def _entry(spec: Mapping[str, Any], workflow: Mapping[str, Any]) -> Iterator[Problem]:
     if not workflow.get("metadata", {}).get("name") and not workflow.get("metadata", {}).get("generateName"):
         yield Problem("metadata.name", "a workflow needs a name or a generateName")
-    if not spec.get("entrypoint"):
-        yield Problem("spec.entrypoint", "it says which template to begin with, and is missing")
-    else:
-        yield from _known(spec, spec["entrypoint"], "spec.entrypoint")
-        yield from _supplied(spec, {"template": spec["entrypoint"], "arguments": spec.get("arguments") or {}}, "spec.arguments")
+    yield from _known(spec, spec["entrypoint"], "spec.entrypoint")
+    yield from _supplied(spec, {"template": spec["entrypoint"], "arguments": spec.get("arguments") or {}}, "spec.arguments")
     if spec.get("onExit"):
         yield from _known(spec, spec["onExit"], "spec.onExit")
     yield from _hooks(spec, spec, "spec")
@@ -117,18 +115,18 @@ def _container(
 ) -> Iterator[Problem]:
     container = template.get("container") or template["script"]
     declared = {volume["name"]: volume for volume in [*(spec.get("volumes") or []), *(template.get("volumes") or [])]}
-    declared |= {claim["metadata"]["name"]: claim for claim in spec.get("volumeClaimTemplates") or []}
+    declared |= {claim["metadata"].get("name", ""): claim for claim in spec.get("volumeClaimTemplates") or []}
     for place, mount in enumerate(container.get("volumeMounts") or []):
         name = mount.get("name")
         where = f"{path}.volumeMounts[{place}]"
         if name not in declared:
             yield Problem(f"{where}.name", f"there is no volume {name!r}")
-        elif paths.given_folder(declared[name], volumes) is None and "metadata" not in declared[name] and "emptyDir" not in declared[name]:
+        elif not _has_folder(declared[name], volumes):
             kind = next((key for key in declared[name] if key != "name"), "no kind")
-            if kind != "persistentVolumeClaim":
-                yield Problem(f"{where}.name", f"the volume {name!r} is of kind {kind}, which is not on this machine; give a folder for it")
+            yield Problem(f"{where}.name", f"the volume {name!r} is of kind {kind}, which is not on this machine; give a folder for it")
         if "{{" in str(mount.get("mountPath", "")):
             yield Problem(f"{where}.mountPath", "a path that is not known before the start is not supported")
+    yield from _artifacts(template, path.rpartition(".")[0])
     command = [gotext.any_string(part) for part in container.get("command") or []]
     if not command:
         yield Problem(f"{path}.command", "the image's own command is not known here; write it down")
@@ -138,6 +136,20 @@ def _container(
             yield Problem(
                 f"{path}.command[0]", f"{command[0]!r} is no command of this machine (the image is not used); install it or change PATH"
             )
+
+
+def _artifacts(template: Mapping[str, Any], path: str) -> Iterator[Problem]:
+    for place, artifact in enumerate((template.get("outputs") or {}).get("artifacts") or []):
+        where = f"{path}.outputs.artifacts[{place}].path"
+        if not artifact.get("path"):
+            yield Problem(where, "an output of a container needs a path")
+        elif _OF_IMAGE.match(paths.in_container(artifact["path"])):
+            yield Problem(where, f"{paths.in_container(artifact['path'])} is part of the image, which is not used")
+
+
+def _has_folder(volume: Mapping[str, Any], volumes: Mapping[str, str]) -> bool:
+    own = any(kind in volume for kind in ("metadata", "emptyDir", "persistentVolumeClaim"))
+    return own or paths.given_folder(volume, volumes) is not None
 
 
 def _steps(
@@ -260,6 +272,8 @@ def _all_texts(value: Any, path: str) -> Iterator[tuple[str, str]]:
 
 
 def _expression(text: str, path: str) -> Iterator[Problem]:
+    if "{{" in text:
+        return
     yield from _evaluated(path, _parsed, text)
 
 

@@ -61,7 +61,7 @@ class Containers:
                 shutil.rmtree(folder / name)
         container = _container(template)
         for mount in container.get("volumeMounts") or []:
-            (folder / "volumes" / mount["name"]).mkdir(parents=True, exist_ok=True)
+            Path(mount[paths.FOLDER]).mkdir(parents=True, exist_ok=True)
         (folder / "files" / "tmp").mkdir(parents=True)
         for path in declared_paths(template):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -94,6 +94,7 @@ class Containers:
         if template.get("script", {}).get("source"):
             script = folder / "script"
             script.write_text(gotext.any_string(template["script"]["source"]))
+            script.chmod(0o755)
             command.append(str(script))
         working_folder = Path(container.get("workingDir") or folder / "files")
         if working_folder.is_relative_to(self._folder):

@@ -76,7 +76,7 @@ class _Reading:
         for key_node, value_node in node.value:
             key = key_node.value if isinstance(key_node, yaml.ScalarNode) else self._fail(key_node, f"{path}: a key must be text")
             inner = self.value(value_node, f"{path}.{key}".lstrip("."), depth + 1)
-            if key == "<<" and key_node.style is None:
+            if key == "<<" and not key_node.style:
                 for one in inner if isinstance(inner, list) else [inner]:
                     merged = {**(one if isinstance(one, dict) else {}), **merged}
             elif key in result:
@@ -89,7 +89,7 @@ class _Reading:
         text = str(node.value)
         if node.tag not in (_STRING, _LIST, _MAP) and node.tag.startswith("!"):
             self._fail(node, f"{path}: the tag {node.tag} is not known")
-        if getattr(node, "style", None) is not None or node.tag == "!":
+        if getattr(node, "style", None) or node.tag == "!":
             return text
         if text in _TRUE or text in _FALSE:
             return text in _TRUE
@@ -106,6 +106,13 @@ class _Reading:
     def _fail(self, node: yaml.Node, message: str) -> Any:
         mark = node.start_mark
         raise UnreadableWorkflow(f"{self._where}:{mark.line + 1}: {message}")
+
+
+def without_nulls(value: Any) -> Any:
+    """A copy without fields that are null: Kubernetes takes them for absent. What a loop's items hold stays."""
+    if isinstance(value, dict):
+        return {key: inner if key == "withItems" else without_nulls(inner) for key, inner in value.items() if inner is not None}
+    return [without_nulls(item) for item in value] if isinstance(value, list) else value
 
 
 def submitted(workflow: Mapping[str, Any], parameters: Mapping[str, str]) -> dict[str, Any]:

@@ -130,7 +130,7 @@ class Engine:
         return templates.process(template, call.holder.get("arguments") or {}, self.variables, local)
 
     async def _retried(self, attempt: Attempt, strategy: Mapping[str, Any]) -> Node:
-        strategy = attempt.template.get("retryStrategy") or strategy
+        strategy = attempt.template.get("retryStrategy", strategy)
         node = self.start(attempt, "Retry")
         end: float | None = None
         while True:

@@ -1,8 +1,9 @@
 """The one table of Argo's fields: what the runner honours, what it ignores and why, what it refuses.
 
-A row is `name kind` for a field that is honoured, `name - reason` for one that changes nothing here, and `name ! reason` for one
-that must not be overlooked. A kind is text, bool, whole (number), number, scalar (text, number or boolean), whole-or-text, any, a
-section of this table, [a list] or {a map} of these. Fields inside ignored and refused ones need no rows.
+A row is `name kind` for a field that is honoured (`name kind required` for one that must be there), `name - reason` for one that
+changes nothing here, and `name ! reason` for one that must not be overlooked. A kind is text, bool, whole (number), scalar (text,
+number or boolean), whole-or-text, items, any, volume, podSpecPatch, a section of this table, [a list] or {a map} of these.
+Fields inside ignored and refused ones need no rows.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ class Field:
     verdict: Verdict
     kind: str
     reason: str
+    required: bool = False
 
 
 _TABLE = """
@@ -30,7 +32,7 @@ _TABLE = """
 apiVersion text
 kind text
 metadata ObjectMeta
-spec WorkflowSpec
+spec WorkflowSpec required
 status - a new run begins without one
 
 [ObjectMeta]
@@ -51,7 +53,7 @@ resourceVersion - nothing counts it
 selfLink - there is no server
 
 [WorkflowSpec]
-entrypoint text
+entrypoint text required
 arguments Arguments
 templates [Template]
 templateDefaults Template
@@ -99,14 +101,14 @@ annotations {scalar}
 labelsFrom ! labels made by expressions are not supported
 
 [PersistentVolumeClaim]
-metadata ObjectMeta
+metadata ObjectMeta required
 spec - a claim is a folder
 apiVersion - a claim is a folder
 kind - a claim is a folder
 status - a claim is a folder
 
 [Volume]
-name text
+name text required
 emptyDir EmptyDir
 persistentVolumeClaim PersistentVolumeClaimSource
 awsElasticBlockStore volume
@@ -143,7 +145,7 @@ medium - it is a folder
 sizeLimit - it is a folder
 
 [PersistentVolumeClaimSource]
-claimName text
+claimName text required
 readOnly - a folder is not mounted
 
 [Arguments]
@@ -161,7 +163,7 @@ exitCode - it is written by the run
 result - it is written by the run
 
 [Parameter]
-name text
+name text required
 value scalar
 default scalar
 enum [scalar]
@@ -181,7 +183,7 @@ jqFilter ! it belongs to resource templates
 jsonPath ! it belongs to resource templates
 
 [Artifact]
-name text
+name text required
 path text
 from text
 optional bool
@@ -206,7 +208,7 @@ plugin ! artifacts lie in the run's folder only
 s3 ! artifacts lie in the run's folder only
 
 [RawArtifact]
-data text
+data text required
 
 [Template]
 name text
@@ -250,7 +252,7 @@ sidecars ! sidecars are not supported
 synchronization ! mutexes and semaphores are not supported
 
 [Step]
-name text
+name text required
 template text
 inline Template
 arguments Arguments
@@ -264,12 +266,12 @@ hooks {LifecycleHook}
 templateRef ! templates of another object are not looked up
 
 [Dag]
-tasks [Task]
+tasks [Task] required
 target text
 failFast - Argo 4.0.7 itself starts every task whose dependencies allow it
 
 [Task]
-name text
+name text required
 template text
 inline Template
 arguments Arguments
@@ -343,7 +345,7 @@ stdinOnce ! standard input is empty
 volumeDevices ! block devices are not supported
 
 [Script]
-source text
+source text required
 command [text]
 args [text]
 env [EnvVar]
@@ -370,13 +372,13 @@ stdinOnce ! standard input is empty
 volumeDevices ! block devices are not supported
 
 [EnvVar]
-name text
+name text required
 value text
 valueFrom ! variables from the cluster are not there; write a value
 
 [VolumeMount]
-name text
-mountPath text
+name text required
+mountPath text required
 subPath text
 mountPropagation - folders are not mounted
 readOnly - folders are not mounted
@@ -395,7 +397,7 @@ def _parsed() -> Iterator[Field]:
         if mark in "-!":
             yield Field(section, name, "ignored" if mark == "-" else "refused", "", rest[0])
         else:
-            yield Field(section, name, "honoured", mark, "")
+            yield Field(section, name, "honoured", mark, "", rest == ["required"])
 
 
 FIELDS: tuple[Field, ...] = tuple(_parsed())

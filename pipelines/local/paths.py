@@ -16,6 +16,8 @@ from typing import Any
 # Stand for the folders of the pod and of the run until there are such.
 POD, RUN = "\ue000pod\ue000", "\ue000run\ue000"
 _BEFORE, _AFTER = r"(?:(?<=file://)|(?<![\w./\-$}]))", r"(?![\w\-]|\.\w|\{\{)"
+# Where a mount's folder on this machine stands in a rewritten template.
+FOLDER = "folder"
 # A template's own parts whose text names paths of its container.
 _CONTAINERS = ("container", "script")
 _TEXTS = ("command", "args", "workingDir", "source")
@@ -32,6 +34,11 @@ def fill(value: Any, place: str, folder: Path) -> Any:
     return value
 
 
+def in_container(path: str) -> str:
+    """What a private path was before it was rewritten."""
+    return path.removeprefix(f"{POD}/files")
+
+
 def rewrite(value: Any, mapping: Mapping[str, str]) -> Any:
     """A copy of `value` in which each container path of `mapping` is the path it maps to."""
     return _rewritten(value, _pattern(mapping), mapping) if mapping else value
@@ -45,8 +52,8 @@ def localize(spec: Mapping[str, Any], extra: Mapping[str, str], volumes: Mapping
     """
     volumes = _folders(spec, volumes)
     templates = list(spec.get("templates") or [])
-    shared = {**_shared(templates, spec, volumes), **extra}
-    local = {**spec, "templates": [_template(template, spec, extra, volumes, shared) for template in templates]}
+    shared = {**_shared(templates, volumes), **extra}
+    local = {**spec, "templates": [_template(template, extra, volumes, shared) for template in templates]}
     if "arguments" in spec:
         local["arguments"] = _parameters(spec["arguments"], shared)
     return local
@@ -59,7 +66,7 @@ def given_folder(volume: Mapping[str, Any], volumes: Mapping[str, str]) -> str |
 
 def _folders(spec: Mapping[str, Any], volumes: Mapping[str, str]) -> dict[str, str]:
     """The folder of each volume that outlives a pod, by the volume's name."""
-    claims = [claim["metadata"]["name"] for claim in spec.get("volumeClaimTemplates") or []]
+    claims = [claim["metadata"].get("name", "") for claim in spec.get("volumeClaimTemplates") or []]
     found = {name: volumes.get(name, f"{RUN}/volumes/{name}") for name in claims}
     nested = (template.get("volumes") or [] for template in spec.get("templates") or [])
     for volume in [*(spec.get("volumes") or []), *(volume for listed in nested for volume in listed)]:
@@ -81,32 +88,32 @@ def mounts(template: Mapping[str, Any], volumes: Mapping[str, str]) -> dict[str,
     return found
 
 
-def _shared(templates: Sequence[Mapping[str, Any]], spec: Mapping[str, Any], volumes: Mapping[str, str]) -> dict[str, str]:
+def _shared(templates: Sequence[Mapping[str, Any]], volumes: Mapping[str, str]) -> dict[str, str]:
     """What a path means wherever it is mounted; a path that means two things is left alone."""
     found: dict[str, set[str]] = {}
-    for template in [*templates, spec.get("templateDefaults") or {}]:
+    for template in templates:
         for path, folder in mounts(template, volumes).items():
             found.setdefault(path, set()).add(folder)
     return {path: folder for path, folders in found.items() if len(folders) == 1 for folder in folders if POD not in folder}
 
 
 def _template(
-    template: Mapping[str, Any], spec: Mapping[str, Any], extra: Mapping[str, str], volumes: Mapping[str, str], shared: Mapping[str, str]
+    template: Mapping[str, Any], extra: Mapping[str, str], volumes: Mapping[str, str], shared: Mapping[str, str]
 ) -> dict[str, Any]:
     local = dict(template)
     if not any(part in template for part in _CONTAINERS):
         if "steps" in template:
-            local["steps"] = [[_holder(step, spec, extra, volumes, shared) for step in group] for group in template["steps"]]
+            local["steps"] = [[_holder(step, extra, volumes, shared) for step in group] for group in template["steps"]]
         if "dag" in template:
-            tasks = [_holder(task, spec, extra, volumes, shared) for task in template["dag"]["tasks"]]
+            tasks = [_holder(task, extra, volumes, shared) for task in template["dag"]["tasks"]]
             local["dag"] = {**template["dag"], "tasks": tasks}
         if "inputs" in template:
             local["inputs"] = _parameters(template["inputs"], shared)
         return local
-    mapping = {**_private(template), **mounts(spec.get("templateDefaults") or {}, volumes), **mounts(template, volumes), **extra}
+    mapping = {**_private(template), **mounts(template, volumes), **extra}
     for part in _CONTAINERS:
         if part in template:
-            local[part] = _container(template[part], mapping)
+            local[part] = _container(template[part], mapping, mounts({part: template[part]}, volumes))
     for part in ("inputs", "outputs"):
         if part in template:
             local[part] = _located(_parameters(template[part], mapping), mapping)
@@ -123,8 +130,10 @@ def _private(template: Mapping[str, Any]) -> dict[str, str]:
     return {path: f"{POD}/files{path}" for path in map(posixpath.normpath, filter(None, paths)) if path.startswith("/")}
 
 
-def _container(container: Mapping[str, Any], mapping: Mapping[str, str]) -> dict[str, Any]:
+def _container(container: Mapping[str, Any], mapping: Mapping[str, str], mounted: Mapping[str, str]) -> dict[str, Any]:
     local = dict(container)
+    if "volumeMounts" in container:
+        local["volumeMounts"] = [{**mount, FOLDER: mounted[posixpath.normpath(mount["mountPath"])]} for mount in container["volumeMounts"]]
     for field in _TEXTS:
         if field in container:
             local[field] = rewrite(container[field], mapping)
@@ -133,9 +142,7 @@ def _container(container: Mapping[str, Any], mapping: Mapping[str, str]) -> dict
     return local
 
 
-def _holder(
-    holder: Mapping[str, Any], spec: Mapping[str, Any], extra: Mapping[str, str], volumes: Mapping[str, str], shared: Mapping[str, str]
-) -> dict[str, Any]:
+def _holder(holder: Mapping[str, Any], extra: Mapping[str, str], volumes: Mapping[str, str], shared: Mapping[str, str]) -> dict[str, Any]:
     """A step or a task: its literal arguments, and the template written in it."""
     local = dict(holder)
     if "arguments" in holder:
@@ -143,7 +150,7 @@ def _holder(
     if "withItems" in holder:
         local["withItems"] = rewrite(holder["withItems"], shared)
     if "inline" in holder:
-        local["inline"] = _template(holder["inline"], spec, extra, volumes, shared)
+        local["inline"] = _template(holder["inline"], extra, volumes, shared)
     return local
 
 

@@ -21,6 +21,9 @@ def of_fields(value: Any, section: str = "Workflow", path: str = "") -> Iterator
         yield Problem(path or "the workflow", f"expected a map, got {_told(value)}")
         return
     known = _SECTIONS[section]
+    for row in known.values():
+        if row.required and value.get(row.name) is None:
+            yield Problem(f"{path}.{row.name}".lstrip("."), "it is missing, and must be there")
     for name, inner in value.items():
         inner_path = f"{path}.{name}" if path else str(name)
         field = known.get(name)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.local import checks, document, nodes, pod_patch, problems, state, variables
+from pipelines.local import checks, document, nodes, pod_patch, problems, state, templates, variables
 from pipelines.local import paths as local_paths
 from pipelines.local.containers import Containers
 from pipelines.local.display import Display, display_for
@@ -94,14 +94,15 @@ def run(
 
 
 def _plan(workflow: Mapping[str, Any], parameters: Mapping[str, str], extra: Mapping[str, Path], volumes: Mapping[str, Path]) -> _Plan:
-    submitted = document.submitted(workflow, parameters) if not list(problems.of_fields(workflow)) else dict(workflow)
-    found = list(problems.of_fields(submitted))
-    if not isinstance(submitted.get("spec"), dict):
-        found.append(Problem("spec", "a workflow needs one"))
+    workflow = document.without_nulls(workflow)
+    found = list(problems.of_fields(workflow))
     if found:
         raise RefusedWorkflow(found)
+    submitted = document.submitted(workflow, parameters)
     folders = {name: str(folder.absolute()) for name, folder in volumes.items()}
-    spec = local_paths.localize(workflow["spec"], {path: str(target.absolute()) for path, target in extra.items()}, folders)
+    spec = local_paths.localize(
+        templates.with_defaults(workflow["spec"]), {path: str(target.absolute()) for path, target in extra.items()}, folders
+    )
     local = document.submitted({**workflow, "spec": spec}, parameters)
     found = checks.of_meaning(local, folders, is_missing)
     if found:

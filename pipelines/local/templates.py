@@ -30,24 +30,46 @@ def is_pod(template: Mapping[str, Any]) -> bool:
     return any(name in template for name in _POD_KINDS)
 
 
-def find(spec: Mapping[str, Any], holder: Mapping[str, Any]) -> dict[str, Any]:
-    """The template of a step, a task or a hook, with the workflow's defaults under it. Raises EvaluationError."""
-    template = holder.get("inline")
-    if template is None:
-        name = holder.get("template", "")
-        template = next((known for known in spec.get("templates") or [] if known.get("name") == name), None)
-        if template is None:
-            raise EvaluationError(f"template {name!r} does not exist")
+def find(spec: Mapping[str, Any], holder: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The template of a step, a task or a hook. Raises EvaluationError."""
+    if "inline" in holder:
+        inline: Mapping[str, Any] = holder["inline"]
+        return inline
+    name = holder.get("template", "")
+    for template in spec.get("templates") or []:
+        if template.get("name") == name:
+            found: Mapping[str, Any] = template
+            return found
+    raise EvaluationError(f"template {name!r} does not exist")
+
+
+def with_defaults(spec: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A spec whose templateDefaults are in each of its templates; a template's own fields stand."""
     defaults = spec.get("templateDefaults")
     if not defaults:
-        return dict(template)
-    kinds = {name for name in KINDS if name not in template}
-    return _merged({key: value for key, value in defaults.items() if key not in kinds}, template)
+        return spec
+    rest = {key: value for key, value in spec.items() if key != "templateDefaults"}
+    return {**rest, "templates": [_defaulted(template, defaults) for template in spec.get("templates") or []]}
+
+
+def _defaulted(template: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    others = {name for name in KINDS if name not in template}
+    result = _merged({key: value for key, value in defaults.items() if key not in others}, template)
+
+    def held(holder: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {**holder, "inline": _defaulted(holder["inline"], defaults)} if "inline" in holder else holder
+
+    if "steps" in template:
+        result["steps"] = [[held(step) for step in group] for group in template["steps"]]
+    if "dag" in template:
+        result["dag"] = {**template["dag"], "tasks": [held(task) for task in template["dag"]["tasks"]]}
+    return result
 
 
 def retry_strategy(spec: Mapping[str, Any], template: Mapping[str, Any]) -> dict[str, Any] | None:
     """How a template is tried again; the workflow's own strategy stands for templates without one."""
-    return template.get("retryStrategy") or spec.get("retryStrategy")
+    strategy: dict[str, Any] | None = template.get("retryStrategy", spec.get("retryStrategy"))
+    return strategy
 
 
 def process(
