@@ -113,7 +113,7 @@ def _retry(strategy: Mapping[str, Any] | None, path: str) -> Iterator[Problem]:
 def _container(
     spec: Mapping[str, Any], template: Mapping[str, Any], path: str, volumes: Mapping[str, str], missing: Missing
 ) -> Iterator[Problem]:
-    container = template.get("container") or template["script"]
+    container = templates.container(template)
     declared = {volume["name"]: volume for volume in [*(spec.get("volumes") or []), *(template.get("volumes") or [])]}
     declared |= {claim["metadata"].get("name", ""): claim for claim in spec.get("volumeClaimTemplates") or []}
     for place, mount in enumerate(container.get("volumeMounts") or []):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipelines.local import paths, pod_patch
+from pipelines.local import paths, pod_patch, templates
 from pipelines.local.calls import Deadline, Ended
 from pipelines.local.errors import EvaluationError
 from pipelines.local.language import gotext
@@ -59,7 +59,7 @@ class Containers:
         for name in ("volumes", "files"):
             if (folder / name).exists():
                 shutil.rmtree(folder / name)
-        container = _container(template)
+        container = templates.container(template)
         for mount in container.get("volumeMounts") or []:
             Path(mount[paths.FOLDER]).mkdir(parents=True, exist_ok=True)
         (folder / "files" / "tmp").mkdir(parents=True)
@@ -82,7 +82,7 @@ class Containers:
             target.chmod(int(artifact["mode"]))
 
     def _pod(self, node: Node, template: Mapping[str, Any], folder: Path, wants_result: bool) -> Pod:
-        container = _container(template)
+        container = templates.container(template)
         environment = self._environment | {"PATH": search_path(self._environment)}
         own: dict[str, str] = {"ARGO_CONTAINER_NAME": "main", "ARGO_NODE_ID": node["id"]}
         for entry in container.get("env") or []:
@@ -129,11 +129,6 @@ def declared_paths(template: Mapping[str, Any]) -> list[Path]:
         found += [artifact.get("path") for artifact in section.get("artifacts") or []]
         found += [(parameter.get("valueFrom") or {}).get("path") for parameter in section.get("parameters") or []]
     return [Path(path) for path in found if path]
-
-
-def _container(template: Mapping[str, Any]) -> Mapping[str, Any]:
-    container: Mapping[str, Any] = template.get("container") or template["script"]
-    return container
 
 
 def _expanded(text: str, variables: Mapping[str, str]) -> str:

@@ -112,9 +112,9 @@ def _plan(workflow: Mapping[str, Any], parameters: Mapping[str, str], extra: Map
 
 def _notes(local: Mapping[str, Any]) -> tuple[str, ...]:
     """What a person should know of how the workflow runs here, once."""
-    spec = local["spec"]
-    images = {(template.get("container") or template.get("script") or {}).get("image") for template in spec.get("templates") or []}
-    return ("steps run as processes of this machine; images are not used",) if any(images) else ()
+    pods = [template for template in local["spec"].get("templates") or [] if templates.is_pod(template)]
+    named = any(templates.container(template).get("image") for template in pods)
+    return ("steps run as processes of this machine; images are not used",) if named else ()
 
 
 def _names(submitted: Mapping[str, Any]) -> tuple[str, str]:
@@ -137,8 +137,10 @@ class _Session:
         known = Nodes(folder.identity.name, time.time)
         folder.follow(known, asyncio.get_running_loop().call_soon)
         self._show_changes(known)
-        if "startedAt" not in status or status["phase"] != "Running":
-            folder.change(phase="Running", startedAt=status.get("startedAt") or nodes.moment(time.time()))
+        if "startedAt" in status:
+            folder.change(message="")
+        else:
+            folder.change(phase="Running", startedAt=nodes.moment(time.time()))
         executor = Processes()
         try:
             engine = self._engine(known, executor)

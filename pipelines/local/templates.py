@@ -30,6 +30,12 @@ def is_pod(template: Mapping[str, Any]) -> bool:
     return any(name in template for name in _POD_KINDS)
 
 
+def container(template: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The container of a pod's template; a script is one too."""
+    found: Mapping[str, Any] = template["container"] if "container" in template else template["script"]
+    return found
+
+
 def find(spec: Mapping[str, Any], holder: Mapping[str, Any]) -> Mapping[str, Any]:
     """The template of a step, a task or a hook. Raises EvaluationError."""
     if "inline" in holder:
