@@ -74,6 +74,9 @@ def fetch(value: Any, key: Any) -> Any:
 
 def sliced(value: Any, start: Any, end: Any) -> Any:
     """`value[start:end]` of an array or a string; negative bounds count from the end."""
+    if isinstance(value, str) and not value.isascii():
+        # Go slices a string by its bytes.
+        return bytes(sliced(list(value.encode()), start, end)).decode(errors="replace")
     if not isinstance(value, (list, str)):
         fail(f"cannot slice {named(value)}")
     length = len(value)

@@ -25,8 +25,8 @@ def _text(value: Any) -> str:
 def _whole(value: Any) -> int:
     """sprig's forgiving conversion: what is no number is 0."""
     try:
-        return int(float(value)) if not isinstance(value, str) else int(value, 10 if not re.match(r"[+-]?0[xXoObB]", value) else 0)
-    except (TypeError, ValueError):
+        return int(value, 0) if isinstance(value, str) and re.match(r"[+-]?0[xXoObB]", value) else int(float(value))
+    except (TypeError, ValueError, OverflowError):
         return 0
 
 
