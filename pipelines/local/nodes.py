@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 Node = dict[str, Any]
@@ -65,6 +65,24 @@ class Nodes:
         """Take the nodes of an earlier start of the same run."""
         self.by_id = by_id
         self._edges = {(parent, child) for parent, node in by_id.items() for child in node.get("children") or ()}
+
+    def reopen(self, template_names: Collection[str]) -> None:
+        """Have the succeeded nodes of some templates run again: they, and what encloses them, have not ended."""
+        reopened = [node for node in self if node.get("templateName") in template_names and node["phase"] == "Succeeded"]
+        while reopened:
+            node = reopened.pop()
+            node["phase"] = "Running"
+            node.pop("finishedAt", None)
+            node.pop("outputs", None)
+            self.changed(node)
+            reopened += [outer for outer in self if fulfilled(outer) and self._encloses(outer, node)]
+
+    def _encloses(self, outer: Node, node: Node) -> bool:
+        if outer["id"] == node.get("boundaryID"):
+            return True
+        return (
+            outer["type"] in ("Retry", "StepGroup", "TaskGroup") and node["type"] != "StepGroup" and node["id"] in outer.get("children", ())
+        )
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self.by_id.values())

@@ -15,7 +15,7 @@ from typing import Any
 
 # Stand for the folders of the pod and of the run until there are such.
 POD, RUN = "\ue000pod\ue000", "\ue000run\ue000"
-_BEFORE, _AFTER = r"(?:(?<=file://)|(?<![\w./\-$}]))", r"(?![\w\-]|\.\w|\{\{)"
+_BEFORE, _AFTER = r"(?:(?<=file://)|(?<![\w./\-$}~)\]*?]))", r"(?![\w\-]|\.\w|\{\{)"
 # Where a mount's folder on this machine stands in a rewritten template.
 FOLDER = "folder"
 # A template's own parts whose text names paths of its container.
@@ -110,7 +110,8 @@ def _template(
         if "inputs" in template:
             local["inputs"] = _parameters(template["inputs"], shared)
         return local
-    mapping = {**_private(template), **mounts(template, volumes), **extra}
+    known = {**mounts(template, volumes), **extra}
+    mapping = {**_private(template, known), **known}
     for part in _CONTAINERS:
         if part in template:
             local[part] = _container(template[part], mapping, mounts({part: template[part]}, volumes))
@@ -120,14 +121,15 @@ def _template(
     return local
 
 
-def _private(template: Mapping[str, Any]) -> dict[str, str]:
-    """Paths on no volume that pods of a template share with nobody: /tmp, and where it reads inputs and leaves outputs."""
+def _private(template: Mapping[str, Any], known: Mapping[str, str]) -> dict[str, str]:
+    """Paths in no known folder that pods of a template share with nobody: /tmp, and where it reads inputs and leaves outputs."""
     paths = {"/tmp"}  # noqa: S108 - the container's, which becomes a folder of the pod
     for part in ("inputs", "outputs"):
         section = template.get(part) or {}
         paths.update(artifact.get("path", "") for artifact in section.get("artifacts") or [])
         paths.update((parameter.get("valueFrom") or {}).get("path", "") for parameter in section.get("parameters") or [])
-    return {path: f"{POD}/files{path}" for path in map(posixpath.normpath, filter(None, paths)) if path.startswith("/")}
+    absolute = [path for path in map(posixpath.normpath, filter(None, paths)) if path.startswith("/")]
+    return {path: f"{POD}/files{path}" for path in absolute if not any(f"{path}/".startswith(f"{folder}/") for folder in known)}
 
 
 def _container(container: Mapping[str, Any], mapping: Mapping[str, str], mounted: Mapping[str, str]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,13 +32,14 @@ _PHASE_EXIT_CODES = {"Succeeded": 0}
 class Run:
     """How a run ended, or where it was interrupted: `status` is Argo's `.status`, `folder` holds it with the logs.
 
-    `exit_code` is 0 for Succeeded, 1 for Failed and Error, and 128 + N after signal N (Ctrl-C: 130).
+    `exit_code` is 0 for Succeeded, 1 for Failed and Error, and 128 + N after signal N (Ctrl-C: 130). `uid` is the workflow's.
     """
 
     phase: str
     status: Mapping[str, Any]
     folder: Path
     exit_code: int
+    uid: str
 
 
 @dataclass(frozen=True)
@@ -73,13 +74,15 @@ def run(
     workspace: Path,
     paths: Mapping[str, Path] | None = None,
     volumes: Mapping[str, Path] | None = None,
+    again: Collection[str] = (),
     display: Display | None = None,
 ) -> Run:
     """Run a Workflow or a WorkflowTemplate, or go on with its newest run if that has not finished.
 
     `parameters` take the place of the workflow's own; they are this machine's, and no path in them is rewritten. `paths` maps
-    further container paths, `volumes` gives the folders of volumes by their names or their claims' names. Everything else is
-    kept in WORKSPACE/runs. Raises RunnerError, before anything starts, for a workflow that cannot run and a workspace in use.
+    further container paths, `volumes` gives the folders of volumes by their names or their claims' names. `again` names templates
+    whose pods are run again when a run goes on, though they had succeeded: what they started has gone with the interruption.
+    Everything else is kept in WORKSPACE/runs. Raises RunnerError, before anything starts, for a workflow that cannot run and a workspace in use.
     """
     plan = _plan(workflow, parameters or {}, paths or {}, volumes or {})
     workspace = workspace.absolute()
@@ -88,7 +91,7 @@ def run(
         folder = found or state.RunFolder.create(workspace, plan.submitted, *_names(plan.submitted), plan.digest)
         shown = display or display_for()
         shown.started(folder.identity.name, folder.path, found is not None, plan.notes)
-        outcome = asyncio.run(_Session(plan, folder, shown).run())
+        outcome = asyncio.run(_Session(plan, folder, shown).run(again))
         shown.ended(outcome.phase, str(outcome.status.get("message", "")), outcome.exit_code)
     return outcome
 
@@ -131,11 +134,12 @@ class _Session:
         self._plan, self._folder, self._display = plan, folder, display
         self._signal = 0
 
-    async def run(self) -> Run:
+    async def run(self, again: Collection[str]) -> Run:
         folder = self._folder
         status = folder.load()
         known = Nodes(folder.identity.name, time.time)
         folder.follow(known, asyncio.get_running_loop().call_soon)
+        known.reopen(again)
         self._show_changes(known)
         if "startedAt" in status:
             folder.change(message="")
@@ -155,7 +159,7 @@ class _Session:
             folder.change(phase=phase, message=message, finishedAt=nodes.moment(time.time()), **outputs)
         folder.close()
         code = 128 + self._signal if self._signal else _PHASE_EXIT_CODES.get(phase, 1)
-        return Run(folder.status["phase"], {**folder.status, "nodes": known.by_id}, folder.path, code)
+        return Run(folder.status["phase"], {**folder.status, "nodes": known.by_id}, folder.path, code, folder.identity.uid)
 
     def _engine(self, known: Nodes, executor: Executor) -> Engine:
         plan, folder = self._plan, self._folder
