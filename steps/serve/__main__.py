@@ -6,6 +6,7 @@ SIGTERM or SIGINT, 2 a flag, a file, a port or a model that is not as it must be
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         values = flags.parse(arguments)
         if values["version"]:
-            print(f"tiphys model server {metadata.version('tiphys')}\nTensorFlow {metadata.version(_tensorflow_package())}")
+            print(f"TensorFlow ModelServer: the embedded server of Tiphys\nTensorFlow Library: {_tensorflow_version()}")
             return contract.DONE
         return _serve(values)
     except flags.FlagError as error:
@@ -166,9 +167,12 @@ def _stop_on_signals() -> threading.Event:
     return stop
 
 
-def _tensorflow_package() -> str:
-    names = {distribution.metadata["Name"] for distribution in metadata.distributions()}
-    return "tensorflow-cpu" if "tensorflow-cpu" in names else "tensorflow"
+def _tensorflow_version() -> str:
+    """The version of TensorFlow, without the seconds that importing it takes."""
+    for package in ("tensorflow-cpu", "tensorflow"):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            return metadata.version(package)
+    return "not installed"
 
 
 if __name__ == "__main__":

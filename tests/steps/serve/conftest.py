@@ -176,6 +176,10 @@ def save_zoo(folder):  # noqa: C901 (one function in it for each signature)
         return {"unlike": tf.reshape(tf.reduce_sum(x), [1])}
 
     @tf.function(input_signature=[spec("x")])
+    def twice(x):
+        return {"x": x * 2.0}
+
+    @tf.function(input_signature=[spec("x")])
     def slow(x):
         def busy(i, total):
             return i + 1, total + tf.reduce_sum(tf.random.stateless_normal([1000, 500], [1, i]))
@@ -204,6 +208,7 @@ def save_zoo(folder):  # noqa: C901 (one function in it for each signature)
         "picky": picky,
         "whole": whole,
         "loose": loose,
+        "twice": twice,
         "slow": slow,
         "scalar": scalar,
         "kinds": kinds_of,
@@ -251,3 +256,27 @@ def ask():
 
     ask.request = request
     return ask
+
+
+@pytest.fixture
+def run_to_end(tmp_path):
+    """`run_to_end(*flags)`: a server that ends by itself; its exit code and what it said."""
+
+    def run(*flags):
+        result = subprocess.run(
+            command(*flags),
+            env=environment(),
+            cwd=tmp_path,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=DEADLINE_S,
+        )
+        return result.returncode, result.stdout
+
+    return run
+
+
+@pytest.fixture
+def port():
+    return free_port()
