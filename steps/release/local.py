@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,8 @@ from steps.release.places import Places
 EMBEDDED_SERVER = (sys.executable, "-m", "steps.serve")
 _CODE = Path(steps.__file__).resolve().parent.parent
 LOAD_S = 300.0
-_ASK_S, _POLL_S = 30.0, 1.0
+_ASK_S, _POLL_S, _SETTLE_S = 30.0, 1.0, 2.0
+_SAID = 500
 
 
 class LocalServer:
@@ -51,7 +54,7 @@ class LocalServer:
         if server is None or server.version != version or not self._has_asked_ports(server):
             return False
         with questions.channel(server.port) as channel:
-            if self._available(channel) != {version}:
+            if _available(questions.states(channel, self._places.model, _ASK_S)) != {version}:
                 return False
             try:
                 self._verify(channel, version)
@@ -105,7 +108,7 @@ class LocalServer:
     def _reload(self, server: Server, version: int) -> Server:
         config = self._write_config(note.config_file(self._places.output), version)
         with questions.channel(server.port) as channel:
-            failure = questions.reload(channel, config, LOAD_S)
+            failure = questions.reload(channel, config, _ASK_S)
         if failure:
             contract.log(f"the server says of its new configuration: {failure}")
         after = dataclasses.replace(server, version=version)
@@ -114,7 +117,7 @@ class LocalServer:
 
     def _start(self, version: int, config_file: Path, log: Path, port: int, rest_port: int) -> Server:
         self._write_config(config_file, version)
-        options = (f"--port={port}", f"--rest_api_port={rest_port}", f"--model_config_file={config_file}")
+        options = (f"--port={port}", f"--rest_api_port={rest_port}", "--max_num_load_retries=0", f"--model_config_file={config_file}")
         held = process.Held([*EMBEDDED_SERVER, *options], _CODE, log, options[-1])
         identity = held.identity
         server = Server(identity.pid, identity.start, str(config_file), port, rest_port, self._places.model, version, note.now())
@@ -126,16 +129,17 @@ class LocalServer:
 
     def _await(self, server: Server, version: int, log: Path) -> None:
         """Wait until a server has just this version available and it answers the sample right. Raises with the reason otherwise."""
-        deadline = time.monotonic() + LOAD_S
+        deadline, failed_since = time.monotonic() + LOAD_S, math.inf
         with questions.channel(server.port) as channel:
             while True:
                 states = questions.states(channel, self._places.model, _POLL_S)
                 self._check_process(server, log)
-                available = {number for number, state in (states or {}).items() if state.name == "AVAILABLE"}
-                state = (states or {}).get(version)
-                if available == {version}:
+                if _available(states) == {version}:
                     break
-                if state and state.name == "END" and state.error:
+                state = (states or {}).get(version)
+                failed_since = min(failed_since, time.monotonic()) if state and state.error else math.inf
+                # An error that stays: the one of an earlier try is seen until the server has looked again.
+                if state and time.monotonic() - failed_since > _SETTLE_S:
                     error = contract.Transient if state.transient else checks.BadModel
                     raise error(f"version {version} of {self._places.model} does not load: {state.error}")
                 if time.monotonic() > deadline:
@@ -152,13 +156,12 @@ class LocalServer:
             return
         child = self._children.get(server.pid)
         code = child.exit_code() if child else None
-        tail = " | ".join(log.read_text(errors="replace").splitlines()[-3:]) if log.exists() else ""
+        lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+        said = " ".join(line.strip() for line in lines[-5:] if line.strip())[-_SAID:] or "it said nothing"
         killed = code is None or code >= 128
         error = contract.Transient if killed else contract.BadInput
-        raise error(
-            f"the model server for version {server.version} ended{'' if code is None else f' with exit code {code}'}:"
-            f" {tail or 'it said nothing'}; see {log}"
-        )
+        how = "" if code is None else f" with exit code {code}"
+        raise error(f"the model server for version {server.version} ended{how}: {said}; see {log}")
 
     def _verify(self, channel: Any, version: int) -> None:
         sample = checks.read_sample(self._places.version(version) / repository.SAMPLE)
@@ -166,10 +169,6 @@ class LocalServer:
         what = f"the sample, as the server's version {version} answers it"
         checks.check_answers(answers, len(sample.probabilities), sample.probabilities.shape[1], what)
         checks.check_agreement(answers["probabilities"], sample.probabilities, what)
-
-    def _available(self, channel: Any) -> set[int]:
-        states = questions.states(channel, self._places.model, _ASK_S)
-        return {number for number, state in (states or {}).items() if state.name == "AVAILABLE"}
 
     def _live(self) -> Server | None:
         """The noted server, if it runs and answers at all."""
@@ -209,3 +208,7 @@ class LocalServer:
 
     def _note(self) -> Note:
         return note.read(self._places.output)
+
+
+def _available(states: Mapping[int, questions.State] | None) -> set[int]:
+    return {number for number, state in (states or {}).items() if state.name == "AVAILABLE"}

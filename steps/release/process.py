@@ -45,10 +45,10 @@ class Held:
         self._process.stdin.write(b"go\n")
         self._process.stdin.close()
 
-    def exit_code(self) -> int | None:
-        """How the process ended, as a shell tells it; None while it runs."""
-        code = self._process.poll()
-        return code if code is None or code >= 0 else 128 - code
+    def exit_code(self) -> int:
+        """How the process ended, as a shell tells it; for one that has ended or is just about to."""
+        code = self._process.wait(_KILL_S)
+        return code if code >= 0 else 128 - code
 
 
 def is_alive(identity: Identity) -> bool:

@@ -82,7 +82,7 @@ def predict(server: Any, model: str, version: int, inputs: Mapping[str, Array], 
 
 
 def reload(server: Any, config: Any, timeout_s: float) -> str:
-    """Have the server serve what a ModelServerConfig says. Returns what went wrong, empty where nothing did."""
+    """Have the server serve what a ModelServerConfig says; it loads after it has answered. Returns what it objects to, if anything."""
     request = messages.ReloadConfigRequest()
     request.config.CopyFrom(config)
     try:

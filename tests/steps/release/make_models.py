@@ -79,6 +79,7 @@ CASES = {
     "good-1": (0.1, Model.outputs, {}, 0.0),
     "good-2": (0.5, Model.outputs, {}, 0.0),
     "good-3": (0.9, Model.outputs, {}, 0.0),
+    "nan": (float("nan"), Model.outputs, {}, 0.0),
     "no-sample": (0.2, without("logits"), {}, None),
     "nearly-equal-sample": (0.2, Model.outputs, {}, 5e-5),
     "unequal-sample": (0.2, Model.outputs, {}, 1e-3),

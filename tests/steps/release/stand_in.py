@@ -26,18 +26,19 @@ class Models:
     """The versions of one model: their state, behaviour and answers."""
 
     def __init__(self, is_live):
-        self.is_live, self.lock, self.states, self.answers = is_live, threading.Lock(), {}, {}
-        self.name = ""
+        self.is_live, self.states, self.answers = is_live, {}, {}
+        self.name, self.wanted = "", []
 
     def serve(self, config):
-        """Load what the config names, then drop the rest. Returns whether all loaded."""
+        """Load what the config names, then drop the rest."""
         row = config.model_config_list.config[0]
-        self.name, wanted = row.name, list(row.model_version_policy.specific.versions)
-        loaded = [self._load(version, Path(row.base_path, str(version))) for version in wanted if self.states.get(version) != "AVAILABLE"]
+        self.name, self.wanted = row.name, list(row.model_version_policy.specific.versions)
+        loaded = [
+            self._load(version, Path(row.base_path, str(version))) for version in self.wanted if self.states.get(version) != "AVAILABLE"
+        ]
         if all(loaded):
-            for version in [version for version in self.states if version not in wanted]:
+            for version in [version for version in self.states if version not in self.wanted]:
                 self.states[version] = "END"
-        return all(loaded)
 
     def _load(self, version, folder):
         self.states[version] = "LOADING"
@@ -79,11 +80,8 @@ class Models:
         return response
 
     def reload(self, request, context):
-        response = messages.ReloadConfigResponse()
-        with self.lock:
-            if not self.serve(request.config):
-                response.status.error_code, response.status.error_message = messages.ERROR_CODES["DATA_LOSS"], "made not to load"
-        return response
+        threading.Thread(target=self.serve, args=(request.config,), daemon=True).start()
+        return messages.ReloadConfigResponse()
 
 
 def _handler(method, request, response):
@@ -92,7 +90,7 @@ def _handler(method, request, response):
 
 def main():
     parser = argparse.ArgumentParser()
-    for flag, kind in (("--port", int), ("--rest_api_port", int), ("--model_config_file", Path)):
+    for flag, kind in (("--port", int), ("--rest_api_port", int), ("--max_num_load_retries", int), ("--model_config_file", Path)):
         parser.add_argument(flag, type=kind)
     options = parser.parse_args()
     models = Models(options.model_config_file.name == "models.config")

@@ -60,6 +60,7 @@ def test_without_a_sample_the_answers_of_the_model_are_recorded(workspace, model
 
 BAD = {
     "unequal-sample": "the trainer's answers to the sample and the SavedModel's: expected \\[",
+    "nan": "probabilities of rows of eval and an all-blank row: expected finite numbers, got nan in row 0",
     "nan-where-blank": "probabilities of rows of eval and an all-blank row: expected finite numbers, got nan in row 0",
     "mixed-rows": "one row alone and the same row among others: expected",
     "refuses": "the model fails to answer rows of eval.*no rows for me",
