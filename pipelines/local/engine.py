@@ -71,6 +71,9 @@ class Engine:
         known = self.nodes.find(call.name)
         if known is not None and nodes.fulfilled(known):
             return known
+        if call.depth >= _MAX_DEPTH:
+            message = f"Maximum recursion depth exceeded: {_MAX_DEPTH} templates call one another"
+            return self.add(call, "Skipped", "Error", message)
         try:
             template = self._ready(call)
             strategy = templates.retry_strategy(self.spec, template)
@@ -121,8 +124,6 @@ class Engine:
                 group.create_task(one)
 
     def _ready(self, call: Call) -> dict[str, Any]:
-        if call.depth >= _MAX_DEPTH:
-            raise EvaluationError(f"Maximum recursion depth exceeded: {_MAX_DEPTH} templates call one another")
         template = templates.find(self.spec, call.holder)
         local = {"node.name": call.name, **({f"{call.caller}s.name": call.holder.get("name", "")} if call.caller else {})}
         if templates.is_pod(template) and templates.retry_strategy(self.spec, template) is None:

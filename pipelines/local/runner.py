@@ -82,7 +82,8 @@ def run(
     `parameters` take the place of the workflow's own; they are this machine's, and no path in them is rewritten. `paths` maps
     further container paths, `volumes` gives the folders of volumes by their names or their claims' names. `again` names templates
     whose pods are run again when a run goes on, though they had succeeded: what they started has gone with the interruption.
-    Everything else is kept in WORKSPACE/runs. Raises RunnerError, before anything starts, for a workflow that cannot run and a workspace in use.
+    Everything else is kept in WORKSPACE/runs. Raises RunnerError, before anything starts, for a workflow that cannot run and for
+    a workspace in use.
     """
     plan = _plan(workflow, parameters or {}, paths or {}, volumes or {})
     workspace = workspace.absolute()

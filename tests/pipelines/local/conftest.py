@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -97,3 +99,19 @@ def node() -> Callable[[local.Run, str], dict[str, Any]]:
 def log() -> Callable[[local.Run, dict[str, Any]], str]:
     """The log of a node."""
     return lambda outcome, found: (outcome.folder / "nodes" / found["id"] / "main.log").read_text()
+
+
+@pytest.fixture
+def running() -> Callable[[int], bool]:
+    """Whether a process still runs a moment from now (one that has ended may wait to be reaped)."""
+
+    def is_running(pid: int) -> bool:
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline:
+            found = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout.strip()
+            if not found or found.startswith("Z"):
+                return False
+            time.sleep(0.05)
+        return True
+
+    return is_running
