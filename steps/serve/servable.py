@@ -98,7 +98,7 @@ class _Lane:
     def _read(self, inputs: Inputs) -> _Rows | dict[str, Array] | ServingError:
         """A request as rows to be merged; as arrays where their shapes are not the signature's; or what is wrong with it."""
         try:
-            packs = wire.read_rows(self._readers, inputs) if self._readers and len(inputs) == len(self._signature.inputs) else None
+            packs = wire.read_rows(self._readers, inputs) if self._readers else None
             if packs is None:
                 arrays = wire.read_arrays(self._signature, inputs)
                 packs = wire.pack_arrays(self._signature.packs, arrays) if self._signature.packs else None

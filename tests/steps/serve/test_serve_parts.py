@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from clients.serving import messages, tensors
 from steps.serve import config, json_tensors, wire
 from steps.serve.errors import ServingError
-from steps.serve.merging import Merger
+from steps.serve.merging import Merger, Merging
 from steps.serve.signatures import Pack
 from steps.serve.versions import Version, next_action
 
@@ -111,6 +111,12 @@ def test_requests_wait_for_a_call_in_work_and_then_go_together():
     assert answers == {number: f"answer {number}" for number in range(8)}
     assert [len(call) for call in calls] == [1, 4, 3]
     assert calls[0] == [0]
+
+
+def test_batching_parameters(tmp_path):
+    (tmp_path / "batching").write_text("max_batch_size { value: 128 } batch_timeout_micros { value: 500 }")
+    merging = config.read_merging(tmp_path / "batching", Merging(most_requests=9))
+    assert merging == Merging(most_requests=9, most_rows=128, longest_wait_s=0.0005)
 
 
 def version(number, state, aspired=True, retry_at=0.0):
