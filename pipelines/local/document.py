@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ _FALSE = {"n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "
 _NULL = {"", "~", "null", "Null", "NULL"}
 _INTEGER = re.compile(r"[-+]?(0b[01_]+|0o?[0-7_]+|0x[0-9a-fA-F_]+|[1-9][0-9_]*|0)")
 _NUMBER = re.compile(r"[-+]?(\d[\d_]*)?(\.[\d_]*)?([eE][-+]?\d+)?")
-_STRING, _LIST, _MAP = "tag:yaml.org,2002:str", "tag:yaml.org,2002:seq", "tag:yaml.org,2002:map"
+_STRING = "tag:yaml.org,2002:str"
 
 
 def load(source: str | Path) -> dict[str, Any]:
@@ -44,52 +44,82 @@ def _text(source: str | Path) -> tuple[str, str]:
 
 
 def _values(text: str, where: str) -> list[Any]:
+    reading = _Reading(where, text)
     try:
-        return [_Reading(where).value(node, "", 0) for node in yaml.compose_all(text, Loader=_LOADER) if node is not None]
+        return reading.documents()
     except yaml.YAMLError as error:
         raise UnreadableWorkflow(f"{where}: no YAML: {' '.join(str(error).split())}") from None
-    except RecursionError:
-        raise UnreadableWorkflow(f"{where}: nested more than {_DEEPEST} deep") from None
 
 
 class _Reading:
-    """Makes plain values of YAML's nodes; what an alias repeats counts each time, so that no bomb goes off."""
+    """Makes plain values of YAML's events. Depth is bounded, and what an alias repeats counts each time: no bomb goes off."""
 
-    def __init__(self, where: str) -> None:
+    def __init__(self, where: str, text: str) -> None:
         self._where, self._count = where, 0
+        # yaml's own types do not tell scalars, aliases and starts apart.
+        self._events: Iterator[Any] = yaml.parse(text, Loader=_LOADER)
+        self._anchors: dict[str, tuple[Any, int]] = {}
 
-    def value(self, node: yaml.Node, path: str, depth: int) -> Any:
+    def documents(self) -> list[Any]:
+        """The value of each document."""
+        found = []
+        for event in self._events:
+            if isinstance(event, yaml.DocumentStartEvent):
+                self._anchors = {}
+                found.append(self._value(next(self._events), "", 0))
+        return found
+
+    def _value(self, event: Any, path: str, depth: int) -> Any:
+        before = self._count
         self._count += 1
-        if self._count > _MOST_VALUES:
-            self._fail(node, f"more than {_MOST_VALUES} values, aliases counted each time they are used")
         if depth > _DEEPEST:
-            self._fail(node, f"nested more than {_DEEPEST} deep")
-        if isinstance(node, yaml.SequenceNode):
-            return [self.value(item, f"{path}[{place}]", depth + 1) for place, item in enumerate(node.value)]
-        if isinstance(node, yaml.MappingNode):
-            return self._mapping(node, path, depth)
-        return self._scalar(node, path)
+            self._fail(event, f"nested more than {_DEEPEST} deep")
+        if isinstance(event, yaml.AliasEvent):
+            if event.anchor not in self._anchors:
+                self._fail(event, f"{path}: the alias *{event.anchor} names nothing that is complete before it")
+            value, count = self._anchors[str(event.anchor)]
+            self._count += count
+        elif isinstance(event, yaml.SequenceStartEvent):
+            value = self._sequence(path, depth)
+        elif isinstance(event, yaml.MappingStartEvent):
+            value = self._mapping(path, depth)
+        else:
+            value = self._scalar(event, path)
+        if self._count > _MOST_VALUES:
+            self._fail(event, f"more than {_MOST_VALUES} values, aliases counted each time they are used")
+        if not isinstance(event, yaml.AliasEvent) and event.anchor:
+            self._anchors[event.anchor] = (value, self._count - before)
+        return value
 
-    def _mapping(self, node: yaml.MappingNode, path: str, depth: int) -> dict[str, Any]:
+    def _sequence(self, path: str, depth: int) -> list[Any]:
+        result: list[Any] = []
+        while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
+            result.append(self._value(event, f"{path}[{len(result)}]", depth + 1))
+        return result
+
+    def _mapping(self, path: str, depth: int) -> dict[str, Any]:
         result: dict[str, Any] = {}
         merged: dict[str, Any] = {}
-        for key_node, value_node in node.value:
-            key = key_node.value if isinstance(key_node, yaml.ScalarNode) else self._fail(key_node, f"{path}: a key must be text")
-            inner = self.value(value_node, f"{path}.{key}".lstrip("."), depth + 1)
-            if key == "<<" and not key_node.style:
+        while not isinstance(event := next(self._events), yaml.MappingEndEvent):
+            if not isinstance(event, yaml.ScalarEvent):
+                self._fail(event, f"{path}: a key must be text")
+            key = str(event.value)
+            inner_path = f"{path}.{key}".lstrip(".")
+            inner = self._value(next(self._events), inner_path, depth + 1)
+            if key == "<<" and not event.style:
                 for one in inner if isinstance(inner, list) else [inner]:
                     merged = {**(one if isinstance(one, dict) else {}), **merged}
             elif key in result:
-                self._fail(key_node, f"{path}.{key}".lstrip(".") + ": the key is there twice")
+                self._fail(event, f"{inner_path}: the key is there twice")
             else:
                 result[key] = inner
         return {**merged, **result}
 
-    def _scalar(self, node: yaml.Node, path: str) -> Any:
-        text = str(node.value)
-        if node.tag not in (_STRING, _LIST, _MAP) and node.tag.startswith("!"):
-            self._fail(node, f"{path}: the tag {node.tag} is not known")
-        if getattr(node, "style", None) or node.tag == "!":
+    def _scalar(self, event: Any, path: str) -> Any:
+        text = str(event.value)
+        if event.tag and event.tag != "!" and event.tag != _STRING:
+            self._fail(event, f"{path}: the tag {event.tag} is not known")
+        if event.style or event.tag:
             return text
         if text in _TRUE or text in _FALSE:
             return text in _TRUE
@@ -100,12 +130,11 @@ class _Reading:
             return int(re.sub(r"^([-+]?)0(?=[0-7])", r"\g<1>0o", digits), 0)
         if _NUMBER.fullmatch(text) and re.search(r"\d", text) and len(text) < 400:
             number = float(text.replace("_", ""))
-            return number if math.isfinite(number) else self._fail(node, f"{path}: {text} is too large a number")
+            return number if math.isfinite(number) else self._fail(event, f"{path}: {text} is too large a number")
         return text
 
-    def _fail(self, node: yaml.Node, message: str) -> Any:
-        mark = node.start_mark
-        raise UnreadableWorkflow(f"{self._where}:{mark.line + 1}: {message}")
+    def _fail(self, event: Any, message: str) -> Any:
+        raise UnreadableWorkflow(f"{self._where}:{event.start_mark.line + 1}: {message}")
 
 
 def without_nulls(value: Any) -> Any:
