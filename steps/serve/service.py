@@ -8,7 +8,8 @@ from typing import Any
 from clients.serving import messages
 from steps.serve import config, wire
 from steps.serve.errors import ServingError
-from steps.serve.versions import Version, Versions
+from steps.serve.policy import Version
+from steps.serve.versions import Versions
 
 _MOST_SPECS = 1000
 

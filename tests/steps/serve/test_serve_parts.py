@@ -13,8 +13,8 @@ from clients.serving import messages, tensors
 from steps.serve import config, json_tensors, wire
 from steps.serve.errors import ServingError
 from steps.serve.merging import Merger, Merging
+from steps.serve.policy import Version, next_action
 from steps.serve.signatures import Pack
-from steps.serve.versions import Version, next_action
 
 FLOAT, STRING, INT64 = (messages.DATA_TYPES[f"DT_{name}"] for name in ("FLOAT", "STRING", "INT64"))
 
