@@ -15,6 +15,7 @@ from steps import contract, release
 CHECKOUT = Path(__file__).resolve().parent.parent
 CODE_IN_IMAGE = "/opt/tiphys"
 CLAIM = "workspace"
+STARTS_THE_SERVER = "deploy"
 OURS = {"app.kubernetes.io/part-of": "tiphys"}
 
 
@@ -68,7 +69,14 @@ def run_workflow(options: argparse.Namespace) -> int:
     output = _output_folder(workspace, _values(workflow) | given)
     keep = options.keep_serving or release.serving(output) is not None
     try:
-        run = local.run(workflow, parameters=given, workspace=workspace, paths={CODE_IN_IMAGE: CHECKOUT}, volumes={CLAIM: workspace})
+        run = local.run(
+            workflow,
+            parameters=given,
+            workspace=workspace,
+            paths={CODE_IN_IMAGE: CHECKOUT},
+            volumes={CLAIM: workspace},
+            again=(STARTS_THE_SERVER,),
+        )
         server = release.serving(output) if keep else None
     finally:
         if not keep:
