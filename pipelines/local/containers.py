@@ -14,7 +14,7 @@ from pipelines.local.calls import Deadline, Ended
 from pipelines.local.errors import EvaluationError
 from pipelines.local.language import gotext
 from pipelines.local.nodes import Node
-from pipelines.local.pods import Executor, Pod, search_path
+from pipelines.local.pods import MARK, Executor, Pod, search_path
 
 LOG = "main.log"
 _RESULT = "stdout"
@@ -84,7 +84,7 @@ class Containers:
     def _pod(self, node: Node, template: Mapping[str, Any], folder: Path, wants_result: bool) -> Pod:
         container = templates.container(template)
         environment = self._environment | {"PATH": search_path(self._environment)}
-        own: dict[str, str] = {"ARGO_CONTAINER_NAME": "main", "ARGO_NODE_ID": node["id"]}
+        own: dict[str, str] = {"ARGO_CONTAINER_NAME": "main", "ARGO_NODE_ID": node["id"], MARK: f"{self._folder.name}/{node['id']}"}
         for entry in container.get("env") or []:
             own[entry["name"]] = _expanded(gotext.any_string(entry.get("value", "")), own)
         environment |= own

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import shutil
 import signal
@@ -23,7 +22,8 @@ from pipelines.local.calls import Deadline
 from pipelines.local.errors import EvaluationError
 
 _GRACE_S = 30.0
-_PR_SET_PDEATHSIG = 1
+# The variable of a pod by which the guard knows it before it has heard of it: the run and the node.
+MARK = "ARGO_NODE_OF_RUN"
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,10 @@ def is_missing(command: str, own: Mapping[str, str], working_folder: str) -> boo
 
 
 class Processes:
-    """Each pod is a session of processes; whatever of it is left when its first process ends is killed, as in a container."""
+    """Each pod is a session of processes; whatever of it is left when its first process ends is killed, as in a container.
+
+    A process beside this one, the guard, kills them all should this one be killed.
+    """
 
     def __init__(self) -> None:
         self._running: dict[int, subprocess.Popen[bytes]] = {}
@@ -106,6 +109,7 @@ class Processes:
     def _start(self, pod: Pod) -> subprocess.Popen[bytes]:
         log = os.open(pod.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
         out = log if pod.result is None else os.open(pod.result, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+        self._tell_guard(f"?{MARK}={pod.environment.get(MARK, '')}")
         try:
             process = subprocess.Popen(
                 pod.command,
@@ -115,15 +119,15 @@ class Processes:
                 stdout=out,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=_die_with_the_runner,
             )
         except (OSError, ValueError) as error:
+            self._tell_guard("!")
             raise EvaluationError(f"cannot start {pod.command[0]}: {error}") from None
         finally:
             for descriptor in {log, out}:
                 os.close(descriptor)
         self._running[process.pid] = process
-        self._tell_guard("+", process)
+        self._tell_guard(f"+{process.pid}")
         return process
 
     async def _stop(self, process: subprocess.Popen[bytes], ended: asyncio.Future[None], grace_s: float) -> None:
@@ -138,15 +142,15 @@ class Processes:
     def _exit_code(self, process: subprocess.Popen[bytes]) -> int:
         # The group is killed while its first process still holds the number, and before the guard forgets it.
         _signal(process, signal.SIGKILL)
-        self._tell_guard("-", process)
+        self._tell_guard(f"-{process.pid}")
         del self._running[process.pid]
         code = process.wait()
         return 128 - code if code < 0 else code
 
-    def _tell_guard(self, what: str, process: subprocess.Popen[bytes]) -> None:
+    def _tell_guard(self, line: str) -> None:
         if self._guard.stdin is not None:
             with contextlib.suppress(BrokenPipeError):
-                self._guard.stdin.write(f"{what}{process.pid}\n".encode())
+                self._guard.stdin.write(f"{line}\n".encode())
                 self._guard.stdin.flush()
 
 
@@ -169,11 +173,3 @@ async def _end_of(process: subprocess.Popen[bytes]) -> None:
 def _signal(process: subprocess.Popen[bytes], number: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, number)
-
-
-_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
-
-
-def _die_with_the_runner() -> None:
-    if _LIBC is not None:
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -231,22 +231,20 @@ def test_a_run_killed_at_random_moments_equals_an_uninterrupted_one(
     assert expected["nodes"]["wf"]["outputs"]["parameters"] == [{"name": "o", "value": "51"}]
 
     chance = random.Random(seed)
-    kills = 0
-    while kills < 8:
+    for kill in range(8):
         process = start(workflow)
         _wait_for(lambda: any((tmp_path / "workspace" / "runs").glob("*/status.json")), "the run has begun")
-        time.sleep(chance.uniform(0.1, 0.6))
+        time.sleep(chance.uniform(0.1, 0.6) if kill else 0)
         if chance.random() < 0.5:
             _kill_a_pod(process.pid)
         process.kill()
         _end(process)
-        kills += 1
         if _status(tmp_path)["phase"] == "Succeeded":
             break
     else:
         code, text = _end(start(workflow))
         assert code == 0, text
-    assert kills > 1, "it was killed on its way"
+    assert kill > 0, "it was killed on its way"
     assert _essence(_status(tmp_path)) == expected
 
 
@@ -284,3 +282,17 @@ def test_a_damaged_state_is_a_clear_error(shapes: Any, run: Any) -> None:
     (outcome.folder / "status.json").write_text("{")
     with pytest.raises(local.DamagedRun, match="remove the folder to begin anew"):
         run(shapes.workflow(shapes.shell("main", "true")))
+
+
+@pytest.mark.parametrize(
+    ("lines", "killed"), [("?MARK=a\n", True), ("?MARK=b\n", False), ("?MARK=a\n!\n", False), ("?MARK=a\n+{pid}\n-{pid}\n", False)]
+)
+def test_the_guard_knows_a_pod_that_had_only_been_announced(lines: str, killed: bool) -> None:
+    guard = subprocess.Popen([sys.executable, "-I", "-S", str(CHECKOUT / "pipelines/local/guard.py")], stdin=subprocess.PIPE, text=True)
+    pod = subprocess.Popen(["sleep", "60"], env={**os.environ, "MARK": "a"}, start_new_session=True)
+    guard.communicate(lines.format(pid=pod.pid))
+    try:
+        assert (pod.poll() is not None or (killed and pod.wait(10) == -signal.SIGKILL)) is killed
+    finally:
+        pod.kill()
+        pod.wait()
