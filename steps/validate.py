@@ -7,6 +7,7 @@ memory. Killed at any moment and run again it ends the same: a version appears b
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,6 +71,7 @@ def _judge(settings: Settings, places: Places, candidate: Path) -> int:
     version = repository.published(places.repository, settings.workflow_uid, content=content)
     if version is not None:
         contract.log(f"this candidate is published already, as version {version}")
+        shutil.rmtree(candidate)
         return version
     try:
         _check(candidate, places.resolve(settings.prepared), settings.model_name)
@@ -106,9 +108,9 @@ def _check(candidate: Path, prepared: Path, model_name: str) -> None:
     model = LoadedModel(candidate)
     checks.check_signature(model.inputs, model.outputs, columns, classes)
     rows = _rows_to_try(prepared / "eval.parquet", columns)
-    answers = model.answer(rows, "rows of eval")
-    count = len(answers["probabilities"])
-    checks.check_answers(answers, len(next(iter(rows.values()))), classes, "rows of eval and an all-blank row")
+    answers = model.answer(rows, "rows of eval and an all-blank row")
+    count = len(next(iter(rows.values())))
+    checks.check_answers(answers, count, classes, "rows of eval and an all-blank row")
     for row in (0, count - 1):
         alone = model.answer({name: values[row : row + 1] for name, values in rows.items()}, "one row alone")
         checks.check_answers(alone, 1, classes, "one row alone")

@@ -67,9 +67,9 @@ class LocalServer:
         """A second process on ports that nobody knows."""
         self._require_ports()
         contract.log(f"trying version {version} in a canary")
-        config, log = self._places.output / "canary.config", self._places.output / "canary.log"
+        log = self._places.output / "canary.log"
         log.unlink(missing_ok=True)
-        server = self._start(version, config, log, *ports.free(2))
+        server = self._start(version, note.canary_config_file(self._places.output), log, *ports.free(2))
         self._await(server, version, log)
         self._stop_passing()
         log.unlink()
@@ -186,7 +186,7 @@ class LocalServer:
             process.stop(server.identity)
             if server.pid in self._children:
                 self._children.pop(server.pid).exit_code()
-        (self._places.output / "canary.config").unlink(missing_ok=True)
+        note.canary_config_file(self._places.output).unlink(missing_ok=True)
         if known != Note(live):
             note.write(self._places.output, Note(live))
 

@@ -77,6 +77,11 @@ def config_file(output: Path) -> Path:
     return output / "models.config"
 
 
+def canary_config_file(output: Path) -> Path:
+    """The model config file of the canary."""
+    return output / "canary.config"
+
+
 def serving(output: Path) -> Server | None:
     """The server of an output folder that runs now; None where none does."""
     server = read(output).server
@@ -97,6 +102,7 @@ def stop_noted(output: Path) -> bool:
     running = [one for one in (note.server, *note.passing) if one and process.is_alive(one.identity)]
     for server in running:
         process.stop(server.identity)
-    config_file(output).unlink(missing_ok=True)
+    for config in (config_file(output), canary_config_file(output)):
+        config.unlink(missing_ok=True)
     write(output, Note())
     return bool(running)

@@ -18,8 +18,8 @@ SAMPLE = f"{EXTRA}/sample.json"
 WARM_UP = f"{EXTRA}/tf_serving_warmup_requests"
 ORIGIN = f"{EXTRA}/release.json"
 REASON = "reason.json"
-# What validation itself adds to a candidate: no part of its identity.
-_ADDED = (SAMPLE, WARM_UP, ORIGIN, REASON)
+# No part of a candidate's identity: what validation itself adds, and TensorFlow's fingerprint, which holds a random id.
+_NOT_HASHED = (SAMPLE, WARM_UP, ORIGIN, REASON, "fingerprint.pb")
 
 
 def versions(repository: Path) -> list[int]:
@@ -41,11 +41,11 @@ def to_remove(present: Sequence[int], keep: int, protected: Iterable[int]) -> li
 
 
 def content_hash(folder: Path) -> str:
-    """SHA-256 over names and content of a candidate's files, without what validation adds."""
+    """SHA-256 over names and content of a candidate's files: the same for the same model exported twice."""
     digest = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         name = path.relative_to(folder).as_posix()
-        if name in _ADDED or path.name.startswith(storage.ASIDE):
+        if name in _NOT_HASHED or path.name.startswith(storage.ASIDE):
             continue
         digest.update(f"{len(name)}:{name}:{path.stat().st_size}:".encode())
         with open(path, "rb") as file:

@@ -23,15 +23,6 @@ SAMPLE = {
 }
 
 
-def wait_until(condition, what, deadline_s=60):
-    """Wait for a condition and return what it returned."""
-    deadline = time.monotonic() + deadline_s
-    while not (result := condition()):
-        assert time.monotonic() < deadline, f"{what} did not happen within {deadline_s} s"
-        time.sleep(0.02)
-    return result
-
-
 class Workspace:
     """One model's places under a temporary folder, and its steps as processes."""
 
@@ -95,6 +86,13 @@ class Workspace:
         (folder / "saved_model.pb").write_text(behaviour)
         (folder / "assets.extra/sample.json").write_text(json.dumps(SAMPLE))
         (folder / "assets.extra/release.json").write_text(json.dumps({"run": f"run-{version}"}))
+
+    def await_note(self):
+        """Wait until a server is noted."""
+        deadline = time.monotonic() + 60
+        while not (self.output / "serving.json").exists():
+            assert time.monotonic() < deadline, "no server was noted within 60 s"
+            time.sleep(0.02)
 
     def servers(self):
         """The processes of model servers that this workspace has, whoever started them."""

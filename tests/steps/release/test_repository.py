@@ -40,7 +40,7 @@ def test_only_numbered_folders_are_versions(tmp_path):
     assert repository.versions(tmp_path / "missing") == []
 
 
-def test_the_hash_is_of_names_and_content_but_for_what_validation_adds(tmp_path):
+def test_the_hash_is_of_names_and_content_of_the_model(tmp_path):
     one = folder_of(tmp_path / "one", saved_model="a", variables__data="b")
     same = folder_of(tmp_path / "same", saved_model="a", variables__data="b")
     folder_of(
