@@ -10,7 +10,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -93,7 +93,8 @@ def run(program: Program, verb: str, environ: Mapping[str, str], keep: int) -> i
         child = _start(program, verb, environ, keep)
         if stopped:
             _stop(child)
-        code = child.wait()
+        with _guarded(child.pid):
+            code = child.wait()
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -140,8 +141,26 @@ def _stop(child: subprocess.Popen[bytes]) -> None:
             os.killpg(child.pid, signal.SIGTERM)
 
 
+@contextlib.contextmanager
+def _guarded(group: int) -> Iterator[None]:
+    """While the block runs, a process waits that kills the group once this step is gone: a shell's children do not die with it."""
+    watch = "read -r line || kill -s KILL -- -$0"
+    guard = subprocess.Popen(
+        ["/bin/sh", "-c", watch, str(group)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield
+    finally:
+        guard.kill()
+        guard.communicate()
+
+
 def _die_with_parent() -> Callable[[], None] | None:
-    """What the child does first, so that it does not outlive a step that was killed (Linux only)."""
+    """What the child does first, so that it never outlives a step that was killed, not even before the guard stands (Linux only)."""
     if sys.platform != "linux":
         return None
     prctl, parent = ctypes.CDLL(None).prctl, os.getpid()

@@ -107,7 +107,7 @@ def export(settings: ExportSettings) -> Nothing:
             found: checkpoints.Checkpoint | None = checkpoints.read(settings.checkpoints / settings.checkpoint, training.identity)
         except checkpoints.Damaged as damage:
             raise contract.BadInput(
-                f"{settings.checkpoints / settings.checkpoint}: expected the checkpoint that passed, got a damaged one ({damage}); "
+                f"{settings.checkpoints / settings.checkpoint}: expected the checkpoint that passed, got one of no use ({damage}); "
                 "begin a new run, which trains on from the newest good one"
             ) from None
     else:
@@ -171,9 +171,12 @@ def _train_until(end: int, training: _Training, settings: TrainSettings) -> None
     """Train to step `end`, saving every so often. Raises Terminated or KeyboardInterrupt when told to stop, all being saved."""
     progress = Progress("train", end, "steps")
     saved_at = time.monotonic()
+    first = training.step
     with _stops() as stops:
         while training.step < end and not stops:
-            _one_step(training, settings, last=training.step + 1 == end)
+            loss = _one_step(training, settings, last=training.step + 1 == end)
+            if training.step == first + 1:
+                contract.log(f"under way: step {training.step} of {end}, loss {loss:.4f}")
             progress.tell(training.step, f"loss {training.history[-1]['loss']:.4f}" if training.history else "")
             if time.monotonic() - saved_at > _SAVE_EVERY_S:
                 _save(training, settings)
@@ -185,7 +188,7 @@ def _train_until(end: int, training: _Training, settings: TrainSettings) -> None
     progress.end(training.step, f"loss {training.history[-1]['loss']:.4f}" if training.history else "")
 
 
-def _one_step(training: _Training, settings: TrainSettings, last: bool) -> None:
+def _one_step(training: _Training, settings: TrainSettings, last: bool) -> float:
     part = training.data.train
     rows = rows_at(training.step * settings.batch_size, settings.batch_size, len(part.labels), settings.seed)
     loss = training.trainer.step(training.step, part.numbers[rows], part.ids[rows], part.labels[rows])
@@ -196,6 +199,7 @@ def _one_step(training: _Training, settings: TrainSettings, last: bool) -> None:
     if last or training.step % _HISTORY_EVERY == 0:
         training.history.append({"step": training.step, "loss": float(np.mean(training.losses))})
         training.losses.clear()
+    return loss
 
 
 def _save(training: _Training, settings: TrainSettings) -> None:

@@ -42,6 +42,8 @@ class Encoding:
     def __call__(self, numbers: Any) -> Any:
         """The encoding [N, 1 + F * (2 + PIECES)] of raw numbers [N, F], NaN being a blank."""
         known = self._statistics
+        if not known.mean.size:
+            return tf.ones([tf.shape(numbers)[0], 1])
         missing = tf.logical_not(tf.math.is_finite(numbers))
         raw = tf.clip_by_value(tf.where(missing, tf.zeros_like(numbers), numbers), known.low, known.high)
         value = tf.where(known.logarithmic > 0, tf.sign(raw) * tf.math.log1p(tf.abs(raw)), raw)
@@ -80,15 +82,17 @@ class WideDeep(keras.Model):  # type: ignore[misc]
     def call(self, numbers: Any, rows: Any, masks: Any = None) -> Any:
         """Logits [N]. `masks` are dropout's: for each field [N, C, 1], and for each hidden layer [N, units], in training."""
         known = self._encode(numbers)
-        flat = [-1, self.categories * WIDTH]
-        embeddings = tf.reshape(rows if masks is None else rows * masks[0], flat)
-        values = tf.nn.relu(self.first_numbers(known) + self.first_embeddings(embeddings))
+        values, wide = self.first_numbers(known), self.wide(known)
+        if self.categories:
+            flat = [-1, self.categories * WIDTH]
+            values += self.first_embeddings(tf.reshape(rows if masks is None else rows * masks[0], flat))
+            wide += tf.matmul(tf.reshape(rows, flat), self._wide_places, transpose_b=True)
+        values = tf.nn.relu(values)
         values = values if masks is None else values * masks[1]
         for number, layer in enumerate(self.hidden, start=2):
             values = layer(values)
             values = values if masks is None else values * masks[number]
-        logits = self.deep(values) + self.wide(known) + tf.matmul(tf.reshape(rows, flat), self._wide_places, transpose_b=True)
-        return tf.squeeze(logits, 1)
+        return tf.squeeze(self.deep(values) + wide, 1)
 
     def rows_of(self, ids: Any) -> Any:
         """The table's rows [N, C, WIDTH] for ids [N, C]."""

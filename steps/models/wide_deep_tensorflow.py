@@ -16,8 +16,7 @@ _ENVIRONMENT = {
 
 def prepare(seed: int) -> None:
     """Import both, for a seed."""
-    for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+    os.environ |= {name: value for name, value in _ENVIRONMENT.items() if not os.environ.get(name)}
     with _without_greeting():
         import keras  # noqa: F401
         import tensorflow as tf

@@ -76,7 +76,8 @@ class Trainer:
             loss = tf.reduce_mean(losses)
         row_gradient, *gradients = tape.gradient(loss, [rows, *self._weights])
         self._update_layers(gradients, number)
-        self._update_table(tf.reshape(ids, [-1]), tf.reshape(row_gradient, [-1, WIDTH]) * tf.cast(tf.size(labels), tf.float32))
+        if self.network.categories:
+            self._update_table(tf.reshape(ids, [-1]), tf.reshape(row_gradient, [-1, WIDTH]) * tf.cast(tf.size(labels), tf.float32))
         return loss
 
     def _masks(self, examples: Any, number: Any) -> list[Any]:

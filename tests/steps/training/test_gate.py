@@ -13,7 +13,13 @@ ATTEMPT = gate.Attempt("missed", 0.7, (0.69, 0.71), "step-500", "evidence.json",
 
 @pytest.mark.parametrize(
     ("right", "examples", "low", "high"),
-    [(80, 100, 0.7111708, 0.8666331), (0, 10, 0.0, 0.2775328), (10, 10, 0.7224672, 1.0), (1, 1, 0.2065493, 1.0), (8112, 10000, 0.8034, 0.8188)],
+    [
+        (80, 100, 0.7111708, 0.8666331),
+        (0, 10, 0.0, 0.2775328),
+        (10, 10, 0.7224672, 1.0),
+        (1, 1, 0.2065493, 1.0),
+        (8112, 10000, 0.8034, 0.8188),
+    ],
 )
 def test_wilson_interval(right, examples, low, high):
     assert gate.wilson(right / examples, examples) == pytest.approx((low, high), abs=2e-4)

@@ -85,7 +85,9 @@ def test_accuracy_budget_is_spent_attempt_by_attempt(gated):
 
 def test_a_pass_writes_outputs_and_evidence_and_is_not_repeated(gated):
     history = [{"step": 20, "loss": 0.4, "accuracy": 0.9}]
-    gated.program("echo x >> $CHECKPOINTS/count\n" + says(0.9, checkpoint="step-20", auc=0.95, loss=0.4, history=history, versions={"numpy": "2"}))
+    gated.program(
+        "echo x >> $CHECKPOINTS/count\n" + says(0.9, checkpoint="step-20", auc=0.95, loss=0.4, history=history, versions={"numpy": "2"})
+    )
     first, second = gated.train(TARGET_ACCURACY="0.75"), gated.train(TARGET_ACCURACY="0.75")
     assert (first[0], second[0]) == (0, 0), first[1] + second[1]
     assert (gated.folders()[0] / "count").read_text() == "x\n"
@@ -191,7 +193,9 @@ def test_a_new_run_has_a_fresh_budget_in_the_same_folder(gated):
     assert gated.attempts("two")["starts"] == 1
 
 
-@pytest.mark.parametrize(("name", "value", "says_so"), [("BATCH_SIZE", "64", "BATCH_SIZE is 64, was 32"), ("SEED", "2", "SEED is 2, was 1")])
+@pytest.mark.parametrize(
+    ("name", "value", "says_so"), [("BATCH_SIZE", "64", "BATCH_SIZE is 64, was 32"), ("SEED", "2", "SEED is 2, was 1")]
+)
 def test_changed_settings_start_afresh_and_say_so(gated, name, value, says_so):
     gated.program(says(0.9))
     gated.train()
@@ -264,8 +268,8 @@ def test_sigterm_reaches_what_a_shell_script_runs(gated):
     wait_until(lambda: not alive(child), "the child has ended")
 
 
-def test_a_program_dies_with_a_step_that_was_killed(gated):
-    gated.program("echo $$ > $CHECKPOINTS/pid; exec sleep 300")
+def test_a_program_and_what_it_runs_die_with_a_step_that_was_killed(gated):
+    gated.program("sleep 300 & echo $! > $CHECKPOINTS/pid; wait")
     process = gated.start("train")
     wait_until(lambda: any(path.read_text() for path in gated.volume.glob("ann/clicks/checkpoints/*/pid")), "the program runs")
     pid = int((gated.folders()[0] / "pid").read_text())
