@@ -34,7 +34,11 @@ class Place:
 
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
         """`python -m pipelines run ...` in this workspace."""
-        ports = ("-p", f"TF_SERVING_PORT={self.ports[0]}", "-p", f"TF_SERVING_REST_PORT={self.ports[1]}") if "train-and-serve" in arguments else ()
+        ports = (
+            ("-p", f"TF_SERVING_PORT={self.ports[0]}", "-p", f"TF_SERVING_REST_PORT={self.ports[1]}")
+            if "train-and-serve" in arguments
+            else ()
+        )
         command = [sys.executable, "-m", "pipelines", "run", *arguments, *ports, "--workspace", str(self.workspace)]
         return self.start_command(command)
 

@@ -89,7 +89,20 @@ def test_the_client_measures_the_server_that_was_left_up(census_run: Done) -> No
 
 def test_the_published_file_is_measured_without_a_header(census_run: Done, census_zip: Path, tmp_path: Path) -> None:
     subprocess.run(["unzip", "-q", str(census_zip), "-d", str(tmp_path)], check=True)
-    arguments = ("-s", census_run.place.address, "-d", str(tmp_path / "adult.test"), "--format", "census", "-b", "512", "-n", "40", "-w", "0")
+    arguments = (
+        "-s",
+        census_run.place.address,
+        "-d",
+        str(tmp_path / "adult.test"),
+        "--format",
+        "census",
+        "-b",
+        "512",
+        "-n",
+        "40",
+        "-w",
+        "0",
+    )
     code, out, err = census_run.place.command("clients.benchmark", *arguments)
     assert code == 0, err
     evidence = json.loads(next(output_folder(census_run).glob("evidence/*/attempt-1.json")).read_text())
