@@ -1,6 +1,6 @@
 """How long `make run` takes after installation, from the start to the printed benchmark: `python benchmarks/make_run.py`.
 
-The limit is 75 s on two cores, for 200,000 + 20,000 generated rows. Prints the whole time, the share of the limit, and the time of each step.
+The limit is 75 s on two cores, for 200,000 + 20,000 generated rows. Prints the whole time beside the limit, and the time of each step.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 CODE_IN_IMAGE = "/opt/tiphys"
 CLAIM = "workspace"
 STARTS_THE_SERVER = "deploy"
+PORTS = ("TF_SERVING_PORT", "TF_SERVING_REST_PORT")
 OURS = {"app.kubernetes.io/part-of": "tiphys"}
 
 
@@ -66,8 +68,14 @@ def run_workflow(options: argparse.Namespace) -> int:
     if not ours:
         run = local.run(workflow, parameters=given, workspace=workspace)
         return _end(run, workspace, None, ())
-    output = _output_folder(workspace, _values(workflow) | given)
-    keep = options.keep_serving or release.serving(output) is not None
+    values = _values(workflow) | given
+    output = _output_folder(workspace, values)
+    serving = release.serving(output) is not None
+    keep = options.keep_serving or serving
+    for setting in () if serving else PORTS:
+        if setting in values:
+            release.require_free_port(int(values[setting]), setting)
+    os.environ.pop("KUBERNETES_SERVICE_HOST", None)  # the steps run beside us, not as pods, also where we are in one
     try:
         run = local.run(
             workflow,

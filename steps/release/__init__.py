@@ -7,8 +7,9 @@ from pathlib import Path
 from steps import contract
 from steps.release.note import Server, serving, stop_server
 from steps.release.places import Places, locked
+from steps.release.ports import require_free as require_free_port
 
-__all__ = ["Server", "rollback", "serving", "stop_server"]
+__all__ = ["Server", "require_free_port", "rollback", "serving", "stop_server"]
 
 
 def rollback(output: Path, version: int | None = None) -> Server:
