@@ -95,7 +95,7 @@ def run_workflow(options: argparse.Namespace) -> int:
 def _end(run: local.Run, workspace: Path, evidence: Path | None, rows: summary.Rows) -> int:
     """Write the page, tell the rest, and end with the exit code of the step that failed."""
     page = report.write(run.folder, workspace, evidence)
-    print(summary.text([*rows, ("logs", str(run.folder / "nodes")), ("page", str(page))]), flush=True)
+    print(summary.text([*rows, ("logs", summary.shown(run.folder / "nodes")), ("page", summary.shown(page))]), flush=True)
     return run.exit_code if run.exit_code != contract.UNEXPECTED else summary.failed_step_exit_code(run.status) or run.exit_code
 
 

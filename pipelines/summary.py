@@ -33,7 +33,7 @@ def of_run(output: Path, run: str, kept: str | None) -> Rows:
         *([("version", f"{released} of {output.parent.name}")] if released else []),
         *([("address", f"{kept} (gRPC), left up")] if kept else []),
         *([("benchmark", _speed(measured))] if measured else []),
-        *([("evidence", str(evidence))] if judged else []),
+        *([("evidence", shown(evidence))] if judged else []),
     ]
 
 
@@ -41,6 +41,11 @@ def newest_evidence(folder: Path) -> dict[str, Any] | None:
     """The evidence of a run's newest attempt, or None where nothing was judged."""
     attempts = sorted(folder.glob("attempt-*.json"), key=lambda path: int(path.stem.removeprefix("attempt-")))
     return _json(attempts[-1]) if attempts else None
+
+
+def shown(path: Path) -> str:
+    """A path as a person would type it: from the current folder where it lies in that."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def text(rows: Rows) -> str:
