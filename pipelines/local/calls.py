@@ -29,7 +29,7 @@ class Ended:
 
 @dataclass(frozen=True)
 class Deadline:
-    """When a pod must have ended (seconds since the epoch), and what its node says if it has not."""
+    """When a pod must have ended (seconds since the epoch), and what its node says if it has not (else its exit code)."""
 
     moment: float
     message: str

@@ -170,8 +170,6 @@ def _dag(
     for place, task in enumerate(listed):
         where = f"{path}.dag.tasks[{place}]"
         yield from _holder(spec, task, where, volumes, missing)
-        if task.get("depends") and task.get("dependencies"):
-            yield Problem(f"{where}.depends", "a task has depends or dependencies, not both")
         field = "depends" if task.get("depends") else "dependencies"
         for name in depends.names(task):
             if name not in tasks:
@@ -183,6 +181,8 @@ def _dag(
     for name in str(template["dag"].get("target") or "").split():
         if name not in tasks and "{{" not in name:
             yield Problem(f"{path}.dag.target", f"there is no task {name!r}")
+    if any(task.get("depends") for task in listed) and any(task.get("dependencies") for task in listed):
+        yield Problem(f"{path}.dag.tasks", "the tasks of a DAG have depends or dependencies, not both")
     ring = depends.cycle(tasks)
     if ring:
         yield Problem(f"{path}.dag.tasks", f"these tasks wait for each other: {' -> '.join(ring)}")

@@ -47,8 +47,8 @@ class Containers:
             outputs |= self._outputs(node, template, folder)
         except OSError as error:
             if code == 0:
-                return Ended("Error", f"wait: Error (exit code 1): {error.strerror}: {error.filename}", outputs)
-        if stopped and deadline is not None:
+                return Ended("Error", f"wait: Error (exit code 64): open {error.filename}: {str(error.strerror).lower()}", outputs)
+        if stopped and deadline is not None and deadline.message:
             return Ended("Failed", deadline.message, outputs)
         if code:
             return Ended("Failed", f"main: Error (exit code {code})", outputs)

@@ -104,6 +104,8 @@ class _Reading:
             if not isinstance(event, yaml.ScalarEvent):
                 self._fail(event, f"{path}: a key must be text")
             key = str(event.value)
+            if not event.style and key in _TRUE | _FALSE:
+                key = "true" if key in _TRUE else "false"
             inner_path = f"{path}.{key}".lstrip(".")
             inner = self._value(next(self._events), inner_path, depth + 1)
             if key == "<<" and not event.style:

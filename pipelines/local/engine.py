@@ -51,7 +51,7 @@ class Engine:
         self.pod_places = asyncio.Semaphore(min(int(self.spec.get("parallelism") or pods_at_once), pods_at_once))
         if self.spec.get("activeDeadlineSeconds") is not None:
             self.deadline = started + float(self.spec["activeDeadlineSeconds"])
-        call = Call(self.nodes.workflow, {"template": self.spec["entrypoint"], "arguments": self.spec.get("arguments") or {}})
+        call = Call(self.nodes.workflow, {"template": self.spec["entrypoint"], "arguments": self.spec.get("arguments") or {}}, "step")
         try:
             entry = await self.execute(call)
         except EvaluationError as error:

@@ -22,7 +22,7 @@ async def run_workflow_exit(engine: Engine) -> Node | None:
     hook = _exit_hook(engine.spec, engine.spec)
     if hook is None:
         return None
-    return await engine.execute(Call(f"{engine.nodes.workflow}.onExit", hook, on_exit=True, hooked=True))
+    return await engine.execute(Call(f"{engine.nodes.workflow}.onExit", hook, "step", on_exit=True, hooked=True))
 
 
 async def run_exit(engine: Engine, call: Call, node: Node, scope: Scope) -> None:
@@ -30,17 +30,17 @@ async def run_exit(engine: Engine, call: Call, node: Node, scope: Scope) -> None
     hook = _exit_hook(call.holder, engine.spec)
     if hook is None or node["phase"] not in nodes.COMPLETED:
         return
-    prefix = f"{call.caller}s.{call.holder['name'].split('(')[0]}"
-    scope.add_node(prefix, node, engine.nodes.attempts(node))
+    name = call.holder["name"] if call.caller == "step" else call.holder["name"].split("(")[0]
+    prefix = f"{call.caller}s.{name}"
     scope.variables[f"{prefix}.status"] = node["phase"]
-    known = scope.with_globals(engine.variables)
     exit_call = Call(
-        f"{call.name}.onExit", hook, boundary=call.boundary, parents=(node,), depth=call.depth, on_exit=True, hooked=True, caller="step"
+        f"{call.name}.onExit", hook, "step", boundary=call.boundary, parents=(node,), depth=call.depth, on_exit=True, hooked=True
     )
     try:
-        if hook.get("expression") and not evaluate.truth(hook["expression"], known.flat):
+        if hook.get("expression") and not evaluate.truth(hook["expression"], scope.with_globals(engine.variables).flat):
             return
-        arguments = tags.replace(scope.mark_absent(hook.get("arguments") or {}), known)
+        scope.add_files(prefix, (engine.nodes.attempts(node) or [node])[-1])
+        arguments = tags.replace(scope.mark_absent(hook.get("arguments") or {}), scope.with_globals(engine.variables))
         if arguments.get("artifacts"):
             arguments["artifacts"] = [found for one in arguments["artifacts"] if (found := scope.artifact(one)) is not None]
         await engine.execute(replace(exit_call, holder={**hook, "arguments": arguments}))

@@ -23,7 +23,7 @@ async def run_pod(engine: Engine, attempt: Attempt) -> Node:
         node = engine.start(attempt, "Pod")
         deadline = _deadline(engine, attempt)
         if deadline is not None and deadline.moment <= engine.clock():
-            return engine.end(node, "Failed", deadline.message)
+            return engine.end(node, "Failed", _PAST)
         try:
             ended = await engine.run_pod(node, attempt.template, deadline, attempt.call.wants_result)
         except EvaluationError as error:
@@ -65,7 +65,7 @@ def _deadline(engine: Engine, attempt: Attempt) -> Deadline | None:
     if template.get("timeout"):
         found.append(Deadline(now + gotext.duration_s(str(template["timeout"])), _TOO_LONG))
     if engine.deadline is not None and not attempt.call.on_exit:
-        found.append(Deadline(engine.deadline, _PAST))
+        found.append(Deadline(engine.deadline, _TOO_LONG))
     if attempt.end is not None:
-        found.append(Deadline(attempt.end, _PAST))
+        found.append(Deadline(attempt.end, ""))
     return min(found, key=lambda deadline: deadline.moment, default=None)

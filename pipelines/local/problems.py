@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pipelines.local import pod_patch
@@ -28,12 +28,18 @@ def of_fields(value: Any, section: str = "Workflow", path: str = "") -> Iterator
         inner_path = f"{path}.{name}" if path else str(name)
         field = known.get(name)
         if field is None:
-            near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.6)
-            yield Problem(inner_path, "unknown field" + (f"; did you mean {near[0]}?" if near else f" of {section}"))
+            yield Problem(inner_path, f"unknown field{_hint(name, known)}")
         elif field.verdict == "refused" and _is_set(inner):
             yield Problem(inner_path, f"not supported on one machine: {field.reason}")
         elif field.verdict == "honoured" and inner is not None:
             yield from _of_kind(inner, field.kind, inner_path)
+
+
+def _hint(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    if name in ("true", "false"):
+        return "; Kubernetes reads a bare y, n, yes, no, on or off as a boolean: write the name in quotes"
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def ignored(value: Any, section: str = "Workflow", path: str = "") -> Iterator[Problem]:

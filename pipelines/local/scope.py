@@ -44,6 +44,11 @@ class Scope:
                 self.variables[f"{prefix}.{field}"] = re.sub(r"\.\d+Z$", "Z", told[field])
         self._add_outputs(prefix, told.get("outputs") or {})
 
+    def add_files(self, prefix: str, node: Node) -> None:
+        """The parameters and artifacts that a node has left: all that its own exit handler may name of its outputs."""
+        outputs = node.get("outputs") or {}
+        self._add_outputs(prefix, {kind: outputs[kind] for kind in ("parameters", "artifacts") if kind in outputs})
+
     def add_skipped(self, prefix: str, node: Node, template: Mapping[str, Any] | None, with_artifacts: bool) -> None:
         """The outputs that a skipped or omitted node would have had: their defaults, or None."""
         if "outputs" in node or node["phase"] not in ("Skipped", "Omitted") or template is None:

@@ -107,7 +107,11 @@ class _Steps:
     def _expanded(self, group: Node, members: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
         engine = self._engine
         found: list[Mapping[str, Any]] = []
-        for step in [resolve(step, self.scope, engine.variables) for step in members]:
+        try:
+            resolved = [resolve(step, self.scope, engine.variables) for step in members]
+        except EvaluationError as error:
+            raise EvaluationError(f"failed to resolve references: {error}") from None
+        for step in resolved:
             if not loops.is_loop(step):
                 found.append(step)
                 continue

@@ -100,7 +100,7 @@ def substitute(template: Mapping[str, Any], global_variables: Mapping[str, Any],
     inputs, outputs = first.get("inputs") or {}, first.get("outputs") or {}
     parameters = inputs.get("parameters") or []
     inner = {f"inputs.parameters.{parameter['name']}": parameter["value"] for parameter in parameters}
-    inner["inputs.parameters"] = gotext.json_text(parameters)
+    inner["inputs.parameters"] = gotext.parameters_text(parameters)
     for section, owner in ((inputs, "inputs"), (outputs, "outputs")):
         for artifact in section.get("artifacts") or []:
             if artifact.get("path"):

@@ -21,7 +21,7 @@ def of_workflow(workflow: Mapping[str, Any], name: str, uid: str, created: float
     spec, metadata = workflow["spec"], workflow.get("metadata") or {}
     parameters = (spec.get("arguments") or {}).get("parameters") or []
     at = datetime.datetime.fromtimestamp(created, datetime.UTC)
-    listed = gotext.json_text([{"name": parameter["name"], "value": value(parameter)} for parameter in parameters])
+    listed = gotext.parameters_text(parameters)
     found = {
         "workflow.name": name,
         "workflow.namespace": NAMESPACE,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -20,6 +21,14 @@ def json_text(value: Any) -> str:
     """A value as encoding/json writes it: compact, keys sorted, with <, > and & escaped."""
     text = _json(value)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def parameters_text(parameters: Sequence[Mapping[str, Any]]) -> str:
+    """Parameters as `{{inputs.parameters}}` and `{{workflow.parameters}}` show them: JSON, fields in Argo's order."""
+    rows = [
+        ",".join(f'"{name}":{json_text(_shown(parameter[name]))}' for name in _PARAMETER if name in parameter) for parameter in parameters
+    ]
+    return "[" + ",".join(f"{{{row}}}" for row in rows) + "]"
 
 
 def unescaped(text: str) -> str:
@@ -60,6 +69,7 @@ def any_string(value: Any) -> str:
     return str(value)
 
 
+_PARAMETER = ("name", "default", "value", "valueFrom", "globalName", "enum", "description")
 _UNITS_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
 
@@ -86,6 +96,10 @@ def whole_number(text: str, what: str) -> int:
     if not re.fullmatch(r"[+-]?[0-9]{1,18}", text):
         raise EvaluationError(f"{what}: expected a whole number, got {text!r}")
     return int(text)
+
+
+def _shown(value: Any) -> Any:
+    return value if isinstance(value, dict) else [any_string(item) for item in value] if isinstance(value, list) else any_string(value)
 
 
 def _full_digits(value: float) -> str:

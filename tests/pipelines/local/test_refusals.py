@@ -96,7 +96,7 @@ def test_the_base_has_no_problems(base: dict[str, Any]) -> None:
         ([*STEP, "hooks"], {"running": {"template": "ok", "expression": "true"}}, "hooks.running: of the lifecycle hooks only exit"),
         ([*TASK, "dependencies"], ["tow"], "spec.templates[1].dag.tasks[1].dependencies: there is no task 'tow'; did you mean two?"),
         ([*TASK, "dependencies"], ["two"], "spec.templates[1].dag.tasks: these tasks wait for each other: two -> two"),
-        ([*TASK, "depends"], "one", "spec.templates[1].dag.tasks[1].depends: a task has depends or dependencies, not both"),
+        ([*TASK, "depends"], "one", "spec.templates[1].dag.tasks: the tasks of a DAG have depends or dependencies, not both"),
         ([*TEMPLATES, 1, "dag", "target"], "three", "spec.templates[1].dag.target: there is no task 'three'"),
         ([*TEMPLATES, 3], {"name": "ok", "suspend": {}}, "spec.templates[3].suspend: waiting for a person is not supported"),
         (["spec", "arguments", "parameters"], [{"name": "P"}], "spec.arguments.parameters[0]: P has no value; give one with -p P=VALUE"),
