@@ -18,6 +18,7 @@ from pipelines.local.errors import (
     Problem,
     RefusedWorkflow,
     RunnerError,
+    StorageFailed,
     UnreadableWorkflow,
 )
 from pipelines.local.fields import FIELDS, Field
@@ -37,6 +38,7 @@ __all__ = [
     "RefusedWorkflow",
     "Run",
     "RunnerError",
+    "StorageFailed",
     "UnreadableWorkflow",
     "display_for",
     "load",

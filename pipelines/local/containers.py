@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -19,6 +20,8 @@ from pipelines.local.pods import MARK, Executor, Pod, search_path
 LOG = "main.log"
 _RESULT = "stdout"
 _LONGEST_RESULT = 256 * 1024
+# Errors of the disk rather than of a workflow: they end the run, which goes on when they are mended.
+_STORAGE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE}
 _REFERENCE = re.compile(r"\$(\$)?\(([A-Za-z_.-][\w.-]*)\)")
 
 
@@ -37,8 +40,13 @@ class Containers:
         folder = self._folder / "nodes" / node["id"]
         folder.mkdir(parents=True, exist_ok=True)
         template = paths.fill(template, paths.POD, folder)
-        self._lay_out(template, folder)
-        pod = self._pod(node, template, folder, wants_result)
+        try:
+            self._lay_out(template, folder)
+            pod = self._pod(node, template, folder, wants_result)
+        except OSError as error:
+            if error.errno in _STORAGE:
+                raise
+            raise EvaluationError(f"{error.filename}: {error.strerror}") from None
         self._before()
         code, stopped = await self._executor.run(pod, deadline)
         outputs: dict[str, Any] = {"exitCode": str(code)}

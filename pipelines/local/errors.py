@@ -43,5 +43,9 @@ class DamagedRun(RunnerError):
     """A run's folder cannot be read, so the run cannot go on."""
 
 
+class StorageFailed(RunnerError):
+    """The workspace cannot be written: a full disk, a folder without rights."""
+
+
 class EvaluationError(Exception):
     """A template, an expression or a reference that cannot be evaluated: the node ends in Error, as on a cluster."""

@@ -19,13 +19,12 @@ from pipelines.local import paths as local_paths
 from pipelines.local.containers import Containers
 from pipelines.local.display import Display, display_for
 from pipelines.local.engine import Engine
-from pipelines.local.errors import Problem, RefusedWorkflow
+from pipelines.local.errors import Problem, RefusedWorkflow, StorageFailed
 from pipelines.local.nodes import Node, Nodes
 from pipelines.local.pods import Executor, Processes, is_missing
 
 _TICK_S = 0.2
 _GRACE_S = 30.0
-_PHASE_EXIT_CODES = {"Succeeded": 0}
 
 
 @dataclass(frozen=True)
@@ -86,15 +85,35 @@ def run(
     a workspace in use.
     """
     plan = _plan(workflow, parameters or {}, paths or {}, volumes or {})
-    workspace = workspace.absolute()
-    with state.locked(workspace):
-        found = state.RunFolder.unfinished(workspace, plan.digest)
-        folder = found or state.RunFolder.create(workspace, plan.submitted, *_names(plan.submitted), plan.digest)
+    with _storage_errors(), state.locked(workspace.absolute()):
+        found = state.RunFolder.unfinished(workspace.absolute(), plan.digest)
+        folder = found or state.RunFolder.create(workspace.absolute(), plan.submitted, *_names(plan.submitted), plan.digest)
         shown = display or display_for()
         shown.started(folder.identity.name, folder.path, found is not None, plan.notes)
         outcome = asyncio.run(_Session(plan, folder, shown).run(again))
         shown.ended(outcome.phase, str(outcome.status.get("message", "")), outcome.exit_code)
     return outcome
+
+
+@contextlib.contextmanager
+def _storage_errors() -> Iterator[None]:
+    """Errors of files become one clear line, whether one node met them or many did."""
+    try:
+        yield
+    except (OSError, ExceptionGroup) as error:
+        first = _first_os_error(error)
+        if first is None:
+            raise
+        place = first.filename or "the workspace"
+        raise StorageFailed(
+            f"{place}: {first.strerror}; mend the path, its rights or the free space, then the same command goes on"
+        ) from None
+
+
+def _first_os_error(error: BaseException) -> OSError | None:
+    if isinstance(error, BaseExceptionGroup):
+        return next((found for inner in error.exceptions if (found := _first_os_error(inner))), None)
+    return error if isinstance(error, OSError) else None
 
 
 def _plan(workflow: Mapping[str, Any], parameters: Mapping[str, str], extra: Mapping[str, Path], volumes: Mapping[str, Path]) -> _Plan:
@@ -159,7 +178,7 @@ class _Session:
             outputs = {"outputs": engine.outputs} if engine.outputs else {}
             folder.change(phase=phase, message=message, finishedAt=nodes.moment(time.time()), **outputs)
         folder.close()
-        code = 128 + self._signal if self._signal else _PHASE_EXIT_CODES.get(phase, 1)
+        code = 128 + self._signal if self._signal else int(phase != "Succeeded")
         return Run(folder.status["phase"], {**folder.status, "nodes": known.by_id}, folder.path, code, folder.identity.uid)
 
     def _engine(self, known: Nodes, executor: Executor) -> Engine:

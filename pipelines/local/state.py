@@ -127,14 +127,12 @@ class RunFolder:
 
     def flush(self) -> None:
         """Put every change on the disk that is not there yet."""
-        lines: list[dict[str, Any]] = [
-            {"node": {key: value for key, value in node.items() if key != "children"}} for node in self._changed.values()
-        ]
-        lines += [{"edge": edge} for edge in self._edges]
-        self._changed.clear()
-        self._edges.clear()
+        kept = ({key: value for key, value in node.items() if key != "children"} for node in self._changed.values())
+        lines: list[dict[str, Any]] = [*({"node": node} for node in kept), *({"edge": edge} for edge in self._edges)]
         if lines:
             self._append(lines)
+        self._changed.clear()
+        self._edges.clear()
 
     def close(self) -> None:
         """Fold everything into the status."""
@@ -147,20 +145,30 @@ class RunFolder:
 
     def _node_changed(self, node: Node) -> None:
         if not self._changed and not self._edges:
-            self._soon(self.flush)
+            self._soon(self._flush_quietly)
         self._changed[node["id"]] = node
 
     def _connected(self, parent: str, child: str) -> None:
         if not self._changed and not self._edges:
-            self._soon(self.flush)
+            self._soon(self._flush_quietly)
         self._edges.append((parent, child))
+
+    def _flush_quietly(self) -> None:
+        """Nobody would hear of an error here; what was not written is tried again, loudly, before the next pod starts."""
+        with contextlib.suppress(OSError):
+            self.flush()
 
     def _append(self, lines: list[dict[str, Any]]) -> None:
         if self._journal is None:
             self._journal = os.open(self.path / _JOURNAL, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
         content = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines).encode()
-        while content:
-            content = content[os.write(self._journal, content) :]
+        try:
+            while content:
+                content = content[os.write(self._journal, content) :]
+        except OSError:
+            # A line that is there in part would spoil those after it.
+            os.ftruncate(self._journal, self._written)
+            raise
         self._written = os.fstat(self._journal).st_size
         if self._written > self._folded:
             self._fold()
@@ -172,6 +180,7 @@ class RunFolder:
         self._folded = max(_FOLD_BYTES, 2 * len(content))
         if self._journal is not None:
             os.ftruncate(self._journal, 0)
+            self._written = 0
         else:
             (self.path / _JOURNAL).unlink(missing_ok=True)
 

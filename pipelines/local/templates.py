@@ -118,8 +118,8 @@ def _parameter(declared: Mapping[str, Any], argument: Mapping[str, Any] | None) 
     if argument is not None and not absent:
         value = argument.get("value")
     if value is None:
-        why = "the argument names an output that a skipped node does not have, and there is no default" if absent else "was not supplied"
-        raise EvaluationError(f"inputs.parameters.{declared['name']}: {why}" if absent else f"inputs.parameters.{declared['name']} {why}")
+        why = "argument references an absent optional (skipped/omitted node output with no default)" if absent else "was not supplied"
+        raise EvaluationError(f"inputs.parameters.{declared['name']}{':' if absent else ''} {why}")
     return {**declared, "value": gotext.any_string(value)}
 
 

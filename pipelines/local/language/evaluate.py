@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pipelines.local.errors import EvaluationError
-from pipelines.local.language import builtins, gotext, jsonpath, names, parser, sprig, syntax, types
+from pipelines.local.language import builtins, gotext, jsonpath, names, parser, sprig, syntax, types, words
 from pipelines.local.language.operators import BINARY, equal, fail, fetch, less, named, negated, sliced
 from pipelines.local.language.syntax import Node
 
@@ -79,7 +79,7 @@ class _Evaluation:
                 return sliced(self.of(inner), start and self.of(start), end and self.of(end))
             case syntax.Call(callee, arguments):
                 return self._call(callee, [self.of(argument) for argument in arguments])
-            case syntax.Builtin(name, arguments) if name in parser.PREDICATES:
+            case syntax.Builtin(name, arguments) if name in words.PREDICATES:
                 return self._over_list(name, arguments)
             case syntax.Builtin(name, arguments):
                 return builtins.call(name, [self.of(argument) for argument in arguments])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipelines.local.language import builtins, parser, sprig, syntax
+from pipelines.local.language import builtins, parser, sprig, syntax, words
 from pipelines.local.language.syntax import Node
 
 
@@ -21,7 +21,7 @@ def missing_functions(text: str) -> list[str]:
         node = pending.pop()
         pending += syntax.parts(node)
         match node:
-            case syntax.Builtin(name, _) if name not in builtins.FUNCTIONS and name not in parser.PREDICATES:
+            case syntax.Builtin(name, _) if name not in builtins.FUNCTIONS and name not in words.PREDICATES:
                 missing.append(name)
             case syntax.Member(syntax.Name("sprig"), syntax.Literal(name), _) if name not in sprig.FUNCTIONS:
                 missing.append(f"sprig.{name}")

@@ -26,29 +26,8 @@ from pipelines.local.language.syntax import (
     Slice,
     Unary,
 )
+from pipelines.local.language.words import BINARY, BUILTINS, COMPARISONS, NEGATABLE, PREDICATES, RIGHT, SYNONYMS, UNARY
 
-_UNARY = {"not": 50, "!": 50, "-": 90, "+": 90}
-_BINARY = {
-    "|": 0,
-    **dict.fromkeys(("or", "||"), 10),
-    **dict.fromkeys(("and", "&&"), 15),
-    **dict.fromkeys(("==", "!=", "<", ">", ">=", "<=", "in", "matches", "contains", "startsWith", "endsWith"), 20),
-    "..": 25,
-    **dict.fromkeys(("+", "-"), 30),
-    **dict.fromkeys(("*", "/", "%"), 60),
-    **dict.fromkeys(("**", "^"), 100),
-    "??": 500,
-}
-_RIGHT = {"**", "^"}
-_COMPARISONS = {"<", ">", ">=", "<="}
-_NEGATABLE = {"contains", "matches", "startsWith", "endsWith", "in"}
-_SYNONYMS = {"and": "&&", "or": "||", "not": "!", "^": "**"}
-# Which arguments of a function over lists are predicates, and how many arguments must be given.
-PREDICATES = {
-    **dict.fromkeys(("all", "none", "any", "one", "filter", "map", "find", "findIndex", "findLast", "findLastIndex", "groupBy"), 2),
-    **dict.fromkeys(("count", "sum"), 1),
-    **dict.fromkeys(("sortBy", "reduce"), 2),
-}
 _DEPTH, _LENGTH = 80, 20_000
 _CONSTANTS = {"true": True, "false": False, "nil": None}
 
@@ -125,8 +104,8 @@ class _Parser:
         while self.current.kind == "operator":
             negated = self.current.text == "not"
             token = self._tokens[self._position + 1] if negated else self.current
-            rank = _BINARY.get(token.text) if token.kind == "operator" else None
-            if negated and token.text not in _NEGATABLE:
+            rank = BINARY.get(token.text) if token.kind == "operator" else None
+            if negated and token.text not in NEGATABLE:
                 self.fail()
             if rank is None or rank < precedence:
                 break
@@ -141,15 +120,15 @@ class _Parser:
     def _binary(self, left: Node, operator: str, rank: int) -> Node:
         if operator == "|":
             return self._call(self._take("name").text, (left,))
-        if operator in _COMPARISONS:
+        if operator in COMPARISONS:
             return self._comparison(left, operator, rank)
-        right = self.expression(rank if operator in _RIGHT else rank + 1)
-        return Binary(_SYNONYMS.get(operator, operator), left, right)
+        right = self.expression(rank if operator in RIGHT else rank + 1)
+        return Binary(SYNONYMS.get(operator, operator), left, right)
 
     def _comparison(self, left: Node, operator: str, rank: int) -> Node:
         right = self.expression(rank + 1)
         node: Node = Binary(operator, left, right)
-        while self._is("operator", *_COMPARISONS):
+        while self._is("operator", *COMPARISONS):
             operator = self._take("operator").text
             left, right = right, self.expression(rank + 1)
             node = Binary("&&", node, Binary(operator, left, right))
@@ -185,10 +164,10 @@ class _Parser:
         return node
 
     def _primary(self) -> Node:
-        if self._is("operator", *_UNARY):
+        if self._is("operator", *UNARY):
             operator = self._take("operator").text
-            inner = self.expression(_UNARY[operator])
-            return self._postfix(Unary(_SYNONYMS.get(operator, operator), inner))
+            inner = self.expression(UNARY[operator])
+            return self._postfix(Unary(SYNONYMS.get(operator, operator), inner))
         if self._took("bracket", "("):
             node = self.sequence()
             self._take("bracket", ")")
@@ -325,14 +304,3 @@ def _number(text: str) -> int | float:
     if (isinstance(number, int) and number >= 2**63) or number == float("inf"):
         raise EvaluationError(f"{text!r} is too large a number")
     return number
-
-
-BUILTINS = frozenset(
-    [
-        *("abs", "bitand", "bitnand", "bitnot", "bitor", "bitshl", "bitshr", "bitushr", "bitxor", "ceil", "concat", "date", "duration"),
-        *("first", "flatten", "float", "floor", "fromBase64", "fromJSON", "fromPairs", "get", "hasPrefix", "hasSuffix", "indexOf", "int"),
-        *("join", "keys", "last", "lastIndexOf", "len", "lower", "max", "mean", "median", "min", "now", "repeat", "replace", "reverse"),
-        *("round", "sort", "split", "splitAfter", "string", "take", "timezone", "toBase64", "toJSON", "toPairs", "trim", "trimPrefix"),
-        *("trimSuffix", "type", "uniq", "upper", "values"),
-    ]
-)

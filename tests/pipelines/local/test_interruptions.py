@@ -22,8 +22,10 @@ from pipelines import local
 
 CHECKOUT = Path(__file__).parents[3]
 PROGRAM = """
-import sys
+import os, resource, sys
 from pathlib import Path
+if "LARGEST_FILE" in os.environ:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(os.environ["LARGEST_FILE"]), resource.RLIM_INFINITY))
 from pipelines import local
 try:
     outcome = local.run(local.load(Path(sys.argv[1])), workspace=Path(sys.argv[2]), display=local.Lines(sys.stderr))
@@ -31,7 +33,7 @@ except local.RunnerError as error:
     sys.exit(f"refused ({error.exit_code}): {error}")
 sys.exit(outcome.exit_code)
 """
-Start = Callable[[dict[str, Any]], "subprocess.Popen[str]"]
+Start = Callable[..., "subprocess.Popen[str]"]
 
 
 @pytest.fixture
@@ -40,10 +42,10 @@ def start(tmp_path: Path) -> Iterator[Start]:
     started: list[subprocess.Popen[str]] = []
     (tmp_path / "marks").mkdir()
 
-    def begin(workflow: dict[str, Any]) -> subprocess.Popen[str]:
+    def begin(workflow: dict[str, Any], **variables: str) -> subprocess.Popen[str]:
         (tmp_path / "workflow.yaml").write_text(yaml.safe_dump(workflow))
         command = [sys.executable, "-c", PROGRAM, str(tmp_path / "workflow.yaml"), str(tmp_path / "workspace")]
-        environment = {**os.environ, "MARKS": str(tmp_path / "marks"), "PYTHONPATH": str(CHECKOUT)}
+        environment = {**os.environ, "MARKS": str(tmp_path / "marks"), "PYTHONPATH": str(CHECKOUT), **variables}
         process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True)
         started.append(process)
         return process
@@ -256,6 +258,25 @@ def _kill_a_pod(runner: int) -> None:
         with open(f"/proc/{child}/cmdline", "rb") as file:
             if b"guard.py" not in file.read():
                 os.kill(int(child), signal.SIGKILL)
+
+
+def test_a_full_disk_is_a_clear_error_and_the_run_goes_on_afterwards(shapes: Any, start: Start, tmp_path: Path) -> None:
+    loop = {"name": "a", "template": "ok", "withSequence": {"count": 40}}
+    workflow = shapes.workflow(shapes.steps("main", [loop]), shapes.shell("ok", 'touch "$MARKS/{{node.name}}-$$"'))
+    code, text = _end(start(workflow, LARGEST_FILE="12000"))
+    assert code == 1
+    assert re.search(r"refused \(2\): .*: File too large; mend .* then the same command goes on", text), text
+    assert "Traceback" not in text
+    done = _marked(tmp_path)
+    assert 0 < len(done) < 40
+    assert _end(start(workflow))[0] == 0
+    assert len(_marked(tmp_path)) == 40
+
+
+def test_a_workspace_that_cannot_be_is_a_clear_error(shapes: Any, run: Any, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(local.StorageFailed, match="Not a directory; mend the path"):
+        run(shapes.workflow(shapes.shell("main", "true")), workspace=tmp_path / "file")
 
 
 def test_a_run_that_has_ended_is_begun_anew(shapes: Any, run: Any, tmp_path: Path) -> None:
