@@ -157,7 +157,7 @@ class Labels:
 
     def label(self, node: Node) -> str:
         """The names on the way to a node; the workflow's own entry is left out where there is more."""
-        names = [node["displayName"]]
+        names = [attempt_label(node)]
         around = self._nodes.get(node.get("boundaryID", ""))
         while around is not None and around.get("boundaryID"):
             names.append(around["displayName"])
@@ -168,6 +168,15 @@ class Labels:
         """The newest attempt of a Retry node."""
         children = [self._nodes[child] for child in node.get("children") or () if child in self._nodes]
         return next((child for child in reversed(children) if (child.get("nodeFlag") or {}).get("retried")), None)
+
+
+def attempt_label(node: Node) -> str:
+    """A node's display name; of an attempt, that of what is tried, with the attempt's number from the second on."""
+    name = str(node["displayName"])
+    match = re.fullmatch(r"(.*)\((\d+)\)", name) if (node.get("nodeFlag") or {}).get("retried") else None
+    if match is None:
+        return name
+    return match[1] if match[2] == "0" else f"{match[1]}, attempt {int(match[2]) + 1}"
 
 
 def log_of(folder: Path, node: Node) -> Path:

@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.text import Text
 
 from pipelines.local import nodes
-from pipelines.local.display import closing, last_line, last_lines, log_of, took_text
+from pipelines.local.display import attempt_label, closing, last_line, last_lines, log_of, took_text
 from pipelines.local.nodes import Node
 
 _MARKS = {
@@ -26,6 +26,8 @@ _MARKS = {
 }
 _HIDDEN = ("StepGroup",)
 _TOLD_LINES = 10
+# How much of the tree stays on the terminal after the end.
+_LEFT_LINES = 100
 
 
 class Tree:
@@ -42,9 +44,9 @@ class Tree:
     def started(self, name: str, folder: Path, resumed: bool, notes: Sequence[str]) -> None:
         """Say what runs, and where its files are."""
         self._folder = folder
-        self._console.print(Text(f"{name} {'goes on' if resumed else 'started'} in {folder}", style="bold"))
+        self._say(f"{name} {'goes on' if resumed else 'started'} in {folder}", "bold")
         for note in notes:
-            self._console.print(Text(f"note: {note}", style="dim"))
+            self._say(f"note: {note}", "dim")
         self._live.start()
 
     def changed(self, node: Node) -> None:
@@ -64,13 +66,16 @@ class Tree:
 
     def ended(self, phase: str, message: str, exit_code: int) -> None:
         """Leave the last picture, the end of the logs of failed pods, and how it ended."""
-        self._live.update(self._picture(None), refresh=True)
+        self._live.update(self._picture(_LEFT_LINES), refresh=True)
         self._live.stop()
         for node in self._failed_pods():
             for line in last_lines(log_of(self._folder, node), _TOLD_LINES):
-                self._console.print(Text(f"    {line}"))
-            self._console.print(Text(f"    log of {node['displayName']}: {log_of(self._folder, node)}"))
-        self._console.print(Text(closing(phase, message, exit_code, self._folder), style=_MARKS.get(phase, ("", "bold"))[1]))
+                self._say(f"    {line}")
+            self._say(f"    log of {attempt_label(node)}: {log_of(self._folder, node)}")
+        self._say(closing(phase, message, exit_code, self._folder), _MARKS.get(phase, ("", "bold"))[1])
+
+    def _say(self, line: str, style: str = "") -> None:
+        self._console.print(Text(line, style=style), soft_wrap=True)
 
     def _failed_pods(self) -> list[Node]:
         retried = {"retried": True}
@@ -78,12 +83,12 @@ class Tree:
         last = {node["name"].rpartition("(")[0]: node for node in found if (node.get("nodeFlag") or {}) == retried}
         return [node for node in found if (node.get("nodeFlag") or {}) != retried or last[node["name"].rpartition("(")[0]] is node][-3:]
 
-    def _picture(self, height: int | None) -> Group:
+    def _picture(self, height: int) -> Group:
         inside: dict[str, list[Node]] = {}
         for node in self._nodes.values():
             inside.setdefault(node.get("boundaryID", ""), []).append(node)
         lines = list(self._lines(inside, "", 0))
-        if height is not None and len(lines) > height:
+        if len(lines) > height:
             kept = sorted(range(len(lines)), key=lambda place: (-lines[place][0], -place))[: height - 1]
             left = f"  … {len(lines) - len(kept)} more"
             lines = [lines[place] for place in sorted(kept)] + [(0, Text(left, style="dim"))]
@@ -93,20 +98,26 @@ class Tree:
     def _lines(self, inside: dict[str, list[Node]], boundary: str, depth: int) -> Iterator[tuple[int, Text]]:
         """Lines with how much they matter: running and failed nodes stay when there is no room for all."""
         for node in inside.get(boundary, []):
-            if node["type"] in _HIDDEN or ((node.get("nodeFlag") or {}).get("retried") and nodes.fulfilled(node)):
+            if node["type"] in _HIDDEN or (node.get("nodeFlag") or {}).get("retried"):
                 continue
             yield {"Running": 2, "Failed": 1, "Error": 1}.get(node["phase"], 0), self._line(node, depth)
-            if node["type"] in ("Steps", "DAG"):
-                yield from self._lines(inside, node["id"], depth + 1)
+            shown = self._last_attempt(node) or node
+            if shown["type"] in ("Steps", "DAG"):
+                yield from self._lines(inside, shown["id"], depth + 1)
+
+    def _last_attempt(self, node: Node) -> Node | None:
+        children = (self._nodes.get(child) for child in reversed(node.get("children") or ()) if node["type"] == "Retry")
+        return next((child for child in children if child and (child.get("nodeFlag") or {}).get("retried")), None)
 
     def _line(self, node: Node, depth: int) -> Text:
         mark, style = _MARKS.get(node["phase"], ("?", ""))
         line = Text("  " * depth, no_wrap=True, overflow="ellipsis")
         line.append(f"{mark} ", style=style)
-        line.append(str(node["displayName"]))
+        attempt = self._last_attempt(node) or node
+        line.append(attempt_label(attempt) if node["phase"] == "Running" else str(node["displayName"]))
         if node["phase"] == "Running":
             line.append(f"  {took_text(time.time() - nodes.seconds(node['startedAt']))}", style="dim")
-            progress = last_line(log_of(self._folder, node)) if node["type"] == "Pod" else ""
+            progress = last_line(log_of(self._folder, attempt)) if attempt["type"] == "Pod" and attempt["phase"] == "Running" else ""
             line.append(f"  {progress or node.get('message', '')}", style="dim")
         elif node["phase"] in nodes.COMPLETED:
             line.append(f"  {took_text(nodes.duration_s(node))}", style="dim")
