@@ -317,3 +317,34 @@ def test_the_guard_knows_a_pod_that_had_only_been_announced(lines: str, killed: 
     finally:
         pod.kill()
         pod.wait()
+
+
+@pytest.mark.parametrize("retried", [False, True])
+def test_a_step_whose_work_went_with_the_interruption_runs_again(
+    start: Start, run: Any, shapes: Any, tmp_path: Path, retried: bool
+) -> None:
+    marks = tmp_path / "marks"
+    retry = {"retryStrategy": {"limit": "2"}} if retried else {}
+    wait = "test -e $MARKS/interrupted || { touch $MARKS/waits; sleep 60; }"
+    workflow = shapes.workflow(
+        shapes.steps("main", *([{"name": name, "template": name}] for name in ("before", "starts", "waits"))),
+        shapes.shell("before", "echo x >>$MARKS/before", **retry),
+        shapes.shell("starts", "echo x >>$MARKS/starts", **retry),
+        shapes.shell("waits", wait, **retry),
+    )
+    process = start(workflow)
+    _wait_for((marks / "waits").exists, "the last step to start")
+    (marks / "interrupted").touch()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    os.environ["MARKS"] = str(marks)
+    try:
+        outcome = run(local.load(tmp_path / "workflow.yaml"), again=("starts",))
+    finally:
+        del os.environ["MARKS"]
+    assert outcome.phase == "Succeeded"
+    assert {path.name: path.read_text().count("x") for path in marks.iterdir() if path.name in ("before", "starts")} == {
+        "before": 1,
+        "starts": 2,
+    }
+    assert all(node["phase"] == "Succeeded" for node in outcome.status["nodes"].values())
