@@ -17,7 +17,7 @@ from steps.models.wide_deep_features import BUCKETS, Columns, hash_ids
 from steps.models.wide_deep_statistics import Statistics
 
 WIDTH = 16  # of a row of the table: an embedding, and in the last place the wide part's weight
-HIDDEN = (512, 256, 128)
+HIDDEN = (768, 384, 128)
 _FARTHEST = 8.0  # standard deviations
 
 

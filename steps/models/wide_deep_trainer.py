@@ -12,7 +12,7 @@ from steps.models.wide_deep_network import HIDDEN, WIDTH, WideDeep
 
 LEARNING_RATE, TABLE_RATE = 2e-3, 0.1
 _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-7
-_FIRST_SQUARES = 10.0  # Adagrad's start: what was seen once or twice moves little, and is not learnt by heart
+_FIRST_SQUARES = 40.0  # Adagrad's start: what was seen once or twice moves little, and is not learnt by heart
 _AVERAGE, _AVERAGE_EVERY = 0.85, 8  # steps
 _FIELD_DROPOUT, _HIDDEN_DROPOUT, _POOL = 0.2, 0.3, 1024
 
@@ -101,10 +101,12 @@ class Trainer:
             average.assign_add((weight - average) * change)
 
     def _update_table(self, ids: Any, gradients: Any) -> None:
-        """Adagrad on the rows `ids` [M] by the gradients [M, WIDTH] of single examples; a row may occur more than once."""
-        self._squares.scatter_add(tf.IndexedSlices(tf.square(gradients), ids))
-        change = TABLE_RATE * gradients * tf.math.rsqrt(tf.gather(self._squares, ids))
-        self.network.table.value.scatter_sub(tf.IndexedSlices(change, ids))
+        """Adagrad on the rows `ids` [M] by the gradients [M, WIDTH] of single examples, those of the same row summed first."""
+        rows, places = tf.unique(ids)
+        tf.raw_ops.ResourceSparseApplyAdagradV2(
+            var=self.network.table.value.handle, accum=self._squares.handle, lr=TABLE_RATE, epsilon=_EPSILON,
+            grad=tf.math.unsorted_segment_sum(gradients, places, tf.size(rows)), indices=rows,
+        )  # fmt: skip
 
 
 def _pools(network: WideDeep, seed: int) -> list[Any]:
