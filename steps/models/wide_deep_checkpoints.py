@@ -43,11 +43,15 @@ def name_of(step: int) -> str:
 
 def save(folder: Path, step: int, arrays: Mapping[str, NDArray[np.float32]], state: Mapping[str, Any], identity: str) -> None:
     """Save a checkpoint, then remove all but the newest few. `identity` says what network and data the arrays belong to."""
-    with storage.whole_folder(folder / name_of(step)) as aside:
-        np.savez(aside / _ARRAYS, **arrays)  # type: ignore[arg-type]
-        (aside / _STATE).write_text(json.dumps(state))
-        files = {name: _sha256(aside / name) for name in (_ARRAYS, _STATE)}
-        (aside / _MANIFEST).write_text(json.dumps({"format": 1, "identity": identity, "sha256": files}, indent=1))
+    try:
+        with storage.whole_folder(folder / name_of(step)) as aside:
+            np.savez(aside / _ARRAYS, **arrays)  # type: ignore[arg-type]
+            (aside / _STATE).write_text(json.dumps(state))
+            files = {name: _sha256(aside / name) for name in (_ARRAYS, _STATE)}
+            (aside / _MANIFEST).write_text(json.dumps({"format": 1, "identity": identity, "sha256": files}, indent=1))
+    except OSError as error:
+        error.filename = error.filename or str(folder)  # a full disk names no file
+        raise
     for path in list(_newest_first(folder))[_KEEP:]:
         _remove(path)
 

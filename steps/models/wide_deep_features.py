@@ -74,7 +74,11 @@ def load(prepared: Path) -> Features:
         with patience.lock(prepared / ".features.lock", "features"):
             storage.remove_asides(prepared)
             if not folder.exists():
-                _make(prepared, folder, schema, columns)
+                try:
+                    _make(prepared, folder, schema, columns)
+                except OSError as error:
+                    error.filename = error.filename or str(prepared)  # a full disk names no file
+                    raise
     statistics = Statistics.read((folder / "statistics.json").read_text())
     return Features(columns, statistics, _read_part(folder, "train"), _read_part(folder, "eval"))
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-CENSUS = Path(__file__).parents[4] / "shared" / "data" / "census"
+ROOT = Path(__file__).parents[3]
+CENSUS = ROOT.parent / "shared" / "data" / "census"
 
 
 def arrays_of(workspace, step: int) -> dict:
@@ -159,6 +160,17 @@ def test_tiny_data_of_one_kind_of_column(tmp_path, prepared_writer, workspace, k
     assert workspace.evidence()["examples"] == 1
     code, log = workspace.export(PREPARED="tiny", BATCH_SIZE="8")
     assert code == 0, log
+
+
+def test_a_checkpoint_that_does_not_fit_on_the_disk(workspace):
+    """A limit of the size of files stands in for a full disk, which needs a file system of its own."""
+    command = ["/bin/sh", "-c", f"ulimit -f 4096; exec {sys.executable} -m steps.train"]
+    environment = workspace.environment(STEPS="2")
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 2, done.stderr
+    assert f"File too large: {workspace.folders()[0]}; mend the path, its rights or the free space" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not [path.name for path in workspace.folders()[0].iterdir() if path.is_dir()], "nothing half-written stays"
 
 
 def test_the_log_is_for_people_and_home_is_left_alone(trained):
