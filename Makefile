@@ -24,7 +24,7 @@ run: setup ## data -> train -> serve -> benchmark on this machine; ARGS="-p TARG
 	$(python) -m pipelines run train-and-serve $(ARGS)
 
 test: setup lint ## all tests that need no cluster
-	$(python) -m pytest -m "not e2e" $(ARGS)
+	$(python) -m pytest -n 2 --dist loadfile -m "not e2e" $(ARGS)
 
 e2e: setup ## the tests on a cluster (KUBECONFIG)
 	$(python) -m pytest -m e2e $(ARGS)

@@ -155,11 +155,12 @@ def test_a_run_killed_again_and_again_ends_as_one_that_was_not(place: Any) -> No
     moments = random.Random(5)
     for _ in range(5):
         process = place.start("train-and-serve", *SMALL)
-        time.sleep(moments.uniform(1, 14))
+        time.sleep(moments.uniform(0.5, 5))
         process.kill()
         process.communicate()
     code, out, err = place.run("train-and-serve", *SMALL)
     assert code == 0, err
+    assert len(list(place.workspace.glob("runs/train-and-serve-*"))) == 1, "it is the same run"
     records = [json.loads(line) for line in (output_folder(place) / "releases.jsonl").read_text().splitlines()]
     assert [record["action"] for record in records if record["action"] == "publish"] == ["publish"]
     repository = output_folder(place) / "wide-deep-large-ds-fp32-training"
