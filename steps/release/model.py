@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from steps import contract
+from steps import contract, quiet
 from steps.release.checks import SIGNATURE, Array, BadModel, Tensor
 
 
@@ -19,11 +16,7 @@ class LoadedModel:
     """A loaded SavedModel's `serving_default`. Raises BadModel where it cannot be loaded or has no such signature."""
 
     def __init__(self, folder: Path) -> None:
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-        with _without_greeting():
-            import tensorflow as tf
-
-        self._tf = tf
+        self._tf = tf = quiet.import_tensorflow()
         self._loaded = self._try(f"the SavedModel {folder.name} does not load", lambda: tf.saved_model.load(str(folder)))
         signatures = getattr(self._loaded, "signatures", {})
         if SIGNATURE not in signatures:
@@ -50,20 +43,6 @@ class LoadedModel:
             raise BadModel(f"{what}: {_reason(error)}") from error
         except Exception as error:
             raise BadModel(f"{what}: {type(error).__name__}: {_reason(error)}") from error
-
-
-@contextlib.contextmanager
-def _without_greeting() -> Iterator[None]:
-    """Keep what TensorFlow's libraries say while they are imported, whatever the log level, out of a log for people."""
-    sys.stderr.flush()
-    saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(nowhere)
 
 
 def _tensor(spec: Any) -> Tensor:

@@ -7,7 +7,6 @@ and is left behind whole when a version goes. TensorFlow is imported when the fi
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from google.protobuf.message import DecodeError
 
 from clients.serving import messages
 from clients.serving.tensors import Array
+from steps import quiet
 from steps.serve import signatures
 from steps.serve.errors import ServingError
 from steps.serve.signatures import Signature
@@ -40,7 +40,7 @@ class Model:
 
     def __init__(self, path: Path, options: SessionOptions) -> None:
         """Load a SavedModel. Raises ServingError with the reason where it cannot be loaded."""
-        self._tf = import_tensorflow()
+        self._tf = quiet.import_tensorflow()
         self.signature_definitions = _read_signatures(path, options.tags)
         self.signatures: Mapping[str, Signature] = {
             name: signatures.read(name, definition) for name, definition in self.signature_definitions.signature_def.items()
@@ -97,27 +97,6 @@ class Model:
             raise ServingError("UNIMPLEMENTED", f"signature {signature.name} has inputs or outputs that are not dense tensors")
         options = config_pb2.CallableOptions(feed=feeds, fetch=fetches)
         return self._session._make_callable_from_options(options)
-
-
-def import_tensorflow() -> Any:
-    """TensorFlow, imported without the lines it writes on stderr as it starts, and with only errors told afterwards."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with _quiet_stderr():
-        import tensorflow as tf
-    tf.get_logger().setLevel("ERROR")
-    return tf
-
-
-@contextlib.contextmanager
-def _quiet_stderr() -> Iterator[None]:
-    saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(nowhere)
 
 
 @contextlib.contextmanager

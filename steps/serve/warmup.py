@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from clients.serving import messages
+from steps import quiet
 from steps.serve import wire
 from steps.serve.errors import ServingError
 from steps.serve.log import log
-from steps.serve.model import import_tensorflow
 from steps.serve.servable import Servable
 
 REQUESTS = Path("assets.extra", "tf_serving_warmup_requests")
@@ -33,7 +33,7 @@ def replay(servable: Servable, path: Path) -> None:
 
 def _records(file: Path) -> list[bytes]:
     """The records of a TFRecord file, their checksums checked."""
-    tf = import_tensorflow()
+    tf = quiet.import_tensorflow()
     try:
         return list(tf.compat.v1.io.tf_record_iterator(str(file)))
     except tf.errors.OpError as error:
