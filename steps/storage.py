@@ -18,7 +18,7 @@ def write_whole(path: Path, content: str | bytes) -> None:
     """Write a file aside, flush it to the disk, then give it its name: a reader sees the old file or the new one, never a part."""
     aside = path.with_name(f"{ASIDE}{uuid.uuid4().hex[:12]}-{path.name}")
     try:
-        with open(aside, "wb") as file:
+        with _named(path), open(aside, "wb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
@@ -40,7 +40,8 @@ def whole_folder(path: Path) -> Iterator[Path]:
     aside = path.with_name(f"{ASIDE}{uuid.uuid4().hex[:12]}-{path.name}")
     aside.mkdir()
     try:
-        yield aside
+        with _named(path):
+            yield aside
         for folder, _, files in os.walk(aside):
             for name in files:
                 _flush(Path(folder, name))
@@ -81,6 +82,17 @@ def lock(path: Path) -> Iterator[int | None]:
             yield descriptor
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """An error that names no file, as that of a full disk, names this one."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno and error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def _flush(path: Path) -> None:

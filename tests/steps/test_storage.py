@@ -102,6 +102,6 @@ def test_a_full_disk_is_an_error_and_leaves_the_old_file(tmp_path: Path) -> None
         "storage.write_whole(Path(sys.argv[1]), 'x' * 100000)"
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "file")], capture_output=True, text=True, check=False)
-    assert "File too large" in done.stderr
+    assert f"File too large: '{tmp_path / 'file'}'" in done.stderr
     assert (tmp_path / "file").read_text() == "old"
     assert os.listdir(tmp_path) == ["file"]
