@@ -24,7 +24,8 @@ run: setup ## data -> train -> serve -> benchmark on this machine; ARGS="-p TARG
 	$(python) -m pipelines run train-and-serve $(ARGS)
 
 test: setup lint ## all tests that need no cluster
-	$(python) -m pytest -n 2 --dist loadfile -m "not e2e" $(ARGS)
+	@mkdir -p .tmp
+	TMPDIR=$(CURDIR)/.tmp $(python) -m pytest --basetemp=.tmp/pytest -n 2 --dist loadfile -m "not e2e" $(ARGS)
 
 e2e: setup ## the tests on a cluster (KUBECONFIG)
 	$(python) -m pytest -m e2e $(ARGS)
@@ -50,4 +51,4 @@ lock: ## pin all requirements anew (needs uv)
 		--python-version 3.11 --all-extras --upgrade pyproject.toml -o requirements.txt
 
 clean: ## remove what these commands made: .venv, workspace, caches
-	rm -rf $(VENV) workspace build dist .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) workspace .tmp build dist .mypy_cache .ruff_cache .hypothesis *.egg-info

@@ -65,31 +65,40 @@ def run_workflow(options: argparse.Namespace) -> int:
     workspace = options.workspace.resolve()
     ours = _is_ours(workflow)
     _check_parameters(workflow, given, ours)
-    if not ours:
-        run = local.run(workflow, parameters=given, workspace=workspace)
-        return _end(run, workspace, None, ())
     values = _values(workflow) | given
-    output = _output_folder(workspace, values)
+    output = _output_folder(workspace, values) if ours else None
+    if output is None:
+        run = _run(workflow, given, workspace, ours)
+        return _end(run, workspace, None, ())
     serving = release.serving(output) is not None
     keep = options.keep_serving or serving
     for setting in () if serving else PORTS:
         if setting in values:
-            release.require_free_port(int(values[setting]), setting)
-    os.environ.pop("KUBERNETES_SERVICE_HOST", None)  # the steps run beside us, not as pods, also where we are in one
+            release.require_free_port(contract.parse(setting, contract.PORT, values[setting]), setting)
     try:
-        run = local.run(
-            workflow,
-            parameters=given,
-            workspace=workspace,
-            paths={CODE_IN_IMAGE: CHECKOUT},
-            volumes={CLAIM: workspace},
-            again=(STARTS_THE_SERVER,),
-        )
+        run = _run(workflow, given, workspace, ours)
         server = release.serving(output) if keep else None
+    except (local.BusyWorkspace, local.RefusedWorkflow):
+        keep = True  # nothing was started: a server of this workspace is that of the run that holds it
+        raise
     finally:
         if not keep:
             release.stop_server(output)
     return _end(run, workspace, output / "evidence" / run.uid, summary.of_run(output, run.uid, server.address if server else None))
+
+
+def _run(workflow: Mapping[str, Any], given: Mapping[str, str], workspace: Path, ours: bool) -> local.Run:
+    if not ours:
+        return local.run(workflow, parameters=given, workspace=workspace)
+    os.environ.pop("KUBERNETES_SERVICE_HOST", None)  # the steps run beside us, not as pods, also where we are in one
+    return local.run(
+        workflow,
+        parameters=given,
+        workspace=workspace,
+        paths={CODE_IN_IMAGE: CHECKOUT},
+        volumes={CLAIM: workspace},
+        again=(STARTS_THE_SERVER,),
+    )
 
 
 def _end(run: local.Run, workspace: Path, evidence: Path | None, rows: summary.Rows) -> int:
@@ -106,7 +115,10 @@ def roll_back(options: argparse.Namespace) -> int:
     given = _given(options.parameter)
     workflow = local.load(build.compile_named("train-and-serve"))
     _check_parameters(workflow, given, ours=True)
-    server = release.rollback(_output_folder(options.workspace.resolve(), _values(workflow) | given))
+    output = _output_folder(options.workspace.resolve(), _values(workflow) | given)
+    if output is None or not output.is_dir():
+        raise contract.BadInput(f"{options.workspace}: expected a workspace in which a model was released, got no folder {output}")
+    server = release.rollback(output)
     print(f"version {server.version} of {server.model} serves at {server.address}")
     return contract.DONE
 
@@ -152,20 +164,27 @@ def _check_row(row: parameters.Parameter, value: str) -> None:
 
 
 def _is_ours(workflow: Mapping[str, Any]) -> bool:
-    labels = workflow.get("metadata", {}).get("labels") or {}
-    return all(labels.get(name) == value for name, value in OURS.items())
+    labels = _inside(workflow, "metadata", "labels")
+    return isinstance(labels, dict) and all(labels.get(name) == value for name, value in OURS.items())
+
+
+def _inside(value: Any, *names: str) -> Any:
+    """A part of a workflow that nobody has looked at yet; None where it is not there. The runner says what is wrong with it."""
+    for name in names:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
 
 
 def _values(workflow: Mapping[str, Any]) -> dict[str, str]:
-    return {row["name"]: row["value"] for row in _arguments(workflow) if "value" in row}
+    return {row["name"]: row["value"] for row in _arguments(workflow) if isinstance(row.get("value"), str)}
 
 
 def _arguments(workflow: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The rows of a workflow's own parameters; what is no such row is for the runner to refuse."""
-    arguments = workflow["spec"].get("arguments")
-    rows = arguments.get("parameters") if isinstance(arguments, dict) else None
-    return [row for row in rows if isinstance(row, dict) and isinstance(row.get("name"), str)] if isinstance(rows, list) else []
+    rows = _inside(workflow, "spec", "arguments", "parameters")
+    return [row for row in rows if isinstance(_inside(row, "name"), str)] if isinstance(rows, list) else []
 
 
-def _output_folder(workspace: Path, values: Mapping[str, str]) -> Path:
-    return workspace / values["USER_NAME"] / values["MODEL_NAME"] / values["OUTPUT_DIR"]
+def _output_folder(workspace: Path, values: Mapping[str, str]) -> Path | None:
+    """Where a pipeline leaves its results; None for one that releases nothing."""
+    names = [values.get(name) for name in ("USER_NAME", "MODEL_NAME", "OUTPUT_DIR")]
+    return workspace.joinpath(*(name for name in names if name)) if all(names) else None

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from steps.release import records as release_records
+
 Rows = Sequence[tuple[str, str]]
 
 
@@ -54,10 +56,13 @@ def text(rows: Rows) -> str:
 
 
 def _accuracy(evidence: Mapping[str, Any]) -> str:
-    low, high = evidence["interval"]
+    measured = "not measured"
+    if evidence["accuracy"] is not None:
+        low, high = evidence["interval"]
+        measured = f"{evidence['accuracy']:.4f} [{low:.4f}, {high:.4f}]"
     target = "no target" if evidence["target"] is None else f"target {evidence['target']:g}"
     attempts = f"{evidence['attempt']} attempt{'s' if evidence['attempt'] > 1 else ''}"
-    line = f"{evidence['accuracy']:.4f} [{low:.4f}, {high:.4f}], {target}: {evidence['verdict']} after {attempts}"
+    line = f"{measured}, {target}: {evidence['verdict']} after {attempts}"
     if not evidence["synthetic"]:
         return line
     best = evidence["best_accuracy"]
@@ -66,10 +71,7 @@ def _accuracy(evidence: Mapping[str, Any]) -> str:
 
 def _released(records: Path, run: str) -> int | None:
     """The version that a run brought to serve."""
-    if not records.is_file():
-        return None
-    lines = [json.loads(line) for line in records.read_text().splitlines() if line.startswith("{") and line.endswith("}")]
-    versions = [line["version"] for line in lines if line["run"] == run and line["action"] == "deploy"]
+    versions = [record.version for record in release_records.read(records) if record.run == run and record.action == "deploy"]
     return versions[-1] if versions else None
 
 

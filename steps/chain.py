@@ -21,25 +21,40 @@ from steps import contract
 def run_chain(names: Sequence[str], environ: Mapping[str, str], outputs: Path) -> int:
     """Run the steps; the exit code of the last that ran. Every step's outputs lie in the folder `outputs`."""
     settings = dict(environ) | {"OUTPUTS_FOLDER": str(outputs)}
+    stops = _Stops()
     for name in names:
+        if stops.number:
+            return 128 + stops.number
         contract.log(f"-- {name}")
-        code = _run_step(name, settings)
+        code = stops.wait_for(subprocess.Popen([sys.executable, "-m", f"steps.{name}"], env=settings))
         if code != contract.DONE:
             return code
         settings |= {path.name.upper(): path.read_text() for path in outputs.iterdir()}
     return contract.DONE
 
 
-def _run_step(name: str, environ: Mapping[str, str]) -> int:
-    with subprocess.Popen([sys.executable, "-m", f"steps.{name}"], env=environ) as child:
+class _Stops:
+    """The signal that told the chain to stop, handed to the step that runs; it may come between two steps as well."""
 
-        def forward(number: int, _frame: FrameType | None) -> None:
-            child.send_signal(number)
-
+    def __init__(self) -> None:
+        self.number = 0
+        self._child: subprocess.Popen[bytes] | None = None
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, forward)
+            signal.signal(number, self._stop)
+
+    def wait_for(self, child: subprocess.Popen[bytes]) -> int:
+        """The exit code of a step, 128 + N where signal N ended it."""
+        self._child = child
+        if self.number:
+            child.send_signal(self.number)
         code = child.wait()
-    return code if code >= 0 else 128 - code
+        self._child = None
+        return code if code >= 0 else 128 - code
+
+    def _stop(self, number: int, _frame: FrameType | None) -> None:
+        self.number = number
+        if self._child:
+            self._child.send_signal(number)
 
 
 def main(arguments: Sequence[str]) -> int:

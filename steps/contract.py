@@ -60,10 +60,11 @@ class Transient(StepError):
     exit_code = TRANSIENT
 
 
-class Terminated(StepError):
-    """SIGTERM: what lets the step continue has been saved."""
+class Terminated(BaseException):
+    """SIGTERM: what lets the step continue has been saved.
 
-    exit_code = TERMINATED
+    No Exception, as KeyboardInterrupt is none: it comes at any moment, and what a library does about its own errors must not catch it.
+    """
 
 
 @dataclass(frozen=True)
@@ -189,6 +190,9 @@ def run(main: Callable[[Any], Any]) -> NoReturn:
     except KeyboardInterrupt:
         log("interrupted; run again to continue")
         code = 128 + signal.SIGINT
+    except Terminated as stopped:
+        log(str(stopped))
+        code = TERMINATED
     except StepError as error:
         log(str(error))
         code = error.exit_code

@@ -155,7 +155,8 @@ def _check_classes(found: list[str], source: Source) -> None:
     shown = ", ".join(found[:5]) + (", ..." if len(found) > 5 else "")
     where = ", ".join(map(str, source.parts.train))
     raise contract.BadInput(
-        f"{where}: column {source.format.label} (the label): expected two classes, {len(found)} classes found: {shown or 'no rows'}"
+        f"{where}: column {source.format.label} (the label): expected two classes, {len(found)} classes found: {shown or 'no rows'};"
+        " leave only rows of two, or join classes, then run again"
     )
 
 
@@ -167,7 +168,8 @@ def _check_part(part: Part, source: Source) -> None:
     for name, count in zip(source.format.classes or (), part.class_counts, strict=True):
         if not count:
             raise contract.BadInput(
-                f"{where}: expected rows of two classes {what}, 1 class found: none of {part.rows:,} rows has the label {name}"
+                f"{where}: expected rows of two classes {what}, 1 class found: none of {part.rows:,} rows has the label {name};"
+                " add rows of it"
             )
 
 

@@ -18,7 +18,7 @@ def write_whole(path: Path, content: str | bytes) -> None:
     """Write a file aside, flush it to the disk, then give it its name: a reader sees the old file or the new one, never a part."""
     aside = path.with_name(f"{ASIDE}{uuid.uuid4().hex[:12]}-{path.name}")
     try:
-        with _named(path), open(aside, "wb") as file:
+        with naming(path), open(aside, "wb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
@@ -26,7 +26,7 @@ def write_whole(path: Path, content: str | bytes) -> None:
     except BaseException:
         aside.unlink(missing_ok=True)
         raise
-    _flush(path.parent)
+    flush(path.parent)
 
 
 @contextlib.contextmanager
@@ -40,18 +40,18 @@ def whole_folder(path: Path) -> Iterator[Path]:
     aside = path.with_name(f"{ASIDE}{uuid.uuid4().hex[:12]}-{path.name}")
     aside.mkdir()
     try:
-        with _named(path):
+        with naming(path):
             yield aside
         for folder, _, files in os.walk(aside):
             for name in files:
-                _flush(Path(folder, name))
-            _flush(Path(folder))
+                flush(Path(folder, name))
+            flush(Path(folder))
         try:
             os.rename(aside, path)
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
-        _flush(path.parent)
+        flush(path.parent)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 
@@ -85,7 +85,7 @@ def lock(path: Path) -> Iterator[int | None]:
 
 
 @contextlib.contextmanager
-def _named(path: Path) -> Iterator[None]:
+def naming(path: Path) -> Iterator[None]:
     """An error that names no file, as that of a full disk, names this one."""
     try:
         yield
@@ -95,7 +95,16 @@ def _named(path: Path) -> Iterator[None]:
         raise
 
 
-def _flush(path: Path) -> None:
+def move(source: Path, target: Path) -> None:
+    """Rename a file or folder, the names on the disk when this returns."""
+    folders = (source.parent, target.parent)
+    os.rename(source, target)
+    for folder in folders:
+        flush(folder)
+
+
+def flush(path: Path) -> None:
+    """Put a file's content or a folder's names on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

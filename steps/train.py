@@ -95,7 +95,10 @@ def read_schema(prepared: Path) -> dict[str, Any]:
     path = prepared / "schema.json"
     if not path.is_file():
         raise contract.BadInput(f"PREPARED: expected a folder that the step prepare has made, got {prepared}, without a schema.json")
-    schema: dict[str, Any] = json.loads(path.read_text())
+    try:
+        schema: dict[str, Any] = json.loads(path.read_text())
+    except ValueError as error:
+        raise contract.BadInput(f"{path}: expected JSON as the step prepare writes it, got {error}; remove the folder, run again") from None
     return schema
 
 

@@ -6,7 +6,6 @@ memory. Killed at any moment and run again it ends the same: a version appears b
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from steps.contract import Folder, Name, Positive, Text
 from steps.release import records, repository
 from steps.release.places import Places
 from steps.release.records import Record
+from steps.train import read_schema
 
 if TYPE_CHECKING:
     from steps.release.checks import Sample
@@ -103,7 +103,7 @@ def _check(candidate: Path, prepared: Path, model_name: str) -> None:
     from steps.release import checks
     from steps.release.model import LoadedModel
 
-    schema = json.loads((prepared / "schema.json").read_text())
+    schema = read_schema(prepared)
     columns, classes = schema["columns"], len(schema["label"]["classes"])
     model = LoadedModel(candidate)
     checks.check_signature(model.inputs, model.outputs, columns, classes)

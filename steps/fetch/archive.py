@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from steps import contract
+from steps import contract, storage
 from steps.fetch import disk, manifest
 
 # Text shrinks 3 to 20 times; what claims far more is made to fill the disk.
@@ -62,7 +62,7 @@ def place(path: Path, name: str, into: Path, *, ours: bool) -> list[manifest.Ent
 
     Raises BadInput for a damaged archive, and for entries that would land outside the folder or are no plain files.
     """
-    with disk.naming(path):
+    with storage.naming(path):
         kind = _kind(path, name)
         if kind == "plain":
             return [_take(path, _inside(name, name), into, ours=ours)]
@@ -201,7 +201,7 @@ def _write(source: Reader, archive: str, name: str, into: Path, budget: Budget) 
     except (FileExistsError, NotADirectoryError, IsADirectoryError):
         raise _refused(archive, name, "is there twice") from None
     digest, size = hashlib.sha256(), 0
-    with disk.naming(target), file:
+    with storage.naming(target), file:
         while block := source.read(disk.BLOCK_BYTES):
             budget.take(len(block))
             digest.update(block)
@@ -219,6 +219,6 @@ def _take(path: Path, name: PurePosixPath, into: Path, *, ours: bool) -> manifes
         path.rename(target)
     else:
         disk.need(into, path.stat().st_size, str(name))
-        with disk.naming(target):
+        with storage.naming(target):
             shutil.copyfile(path, target)
     return manifest.Entry(str(name), target.stat().st_size, disk.sha256(target))

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
-from steps import contract
+from steps import contract, storage
 
 BLOCK_BYTES = 1 << 20
 
@@ -27,21 +25,10 @@ def need(folder: Path, size: int, what: str) -> None:
         )
 
 
-@contextlib.contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Give an error of the operating system the name of the file that it is about: a failed write carries none."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno is not None and error.filename is None:
-            error.filename = str(path)
-        raise
-
-
 def sha256(path: Path) -> str:
     """The checksum of a file, in hexadecimal."""
     digest = hashlib.sha256()
-    with naming(path), open(path, "rb") as file:
+    with storage.naming(path), open(path, "rb") as file:
         while block := file.read(BLOCK_BYTES):
             digest.update(block)
     return digest.hexdigest()

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import csv
 
+from steps import storage
 from steps.fetch import disk, world
 from steps.fetch.address import Generated
 from steps.fetch.manifest import Entry
@@ -40,7 +41,7 @@ def write(folder: Path, wanted: Generated) -> Made:
 def _write_part(path: Path, rows: int, seed: tuple[int, int]) -> tuple[Entry, float]:
     progress = Progress(f"generate {path.name}", rows, "synthetic rows")
     digest, size, best = hashlib.sha256(), 0, 0.0
-    with disk.naming(path), open(path, "wb") as file:
+    with storage.naming(path), open(path, "wb") as file:
         for block, start in enumerate(range(0, rows, _BLOCK_ROWS)):
             sample = world.draw(np.random.default_rng((*seed, block)), _BLOCK_ROWS)
             count = min(_BLOCK_ROWS, rows - start)

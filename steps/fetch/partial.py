@@ -101,7 +101,7 @@ def _attempt(partial: Partial, open_at: Open, what: str) -> None:
 
 def _append(partial: Partial, opened: Opened, progress: Progress) -> None:
     done = opened.start
-    with disk.naming(partial.path), open(partial.path, "ab", buffering=0) as file:
+    with storage.naming(partial.path), open(partial.path, "ab", buffering=0) as file:
         while block := opened.read(disk.BLOCK_BYTES):
             written = 0
             while written < len(block):

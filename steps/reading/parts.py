@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv, parquet
 
-from steps.fetch import disk
+from steps import storage
 from steps.models.formats import Format
 
 ROW_GROUP_ROWS = 1 << 16
@@ -39,7 +39,7 @@ class Part:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        with disk.naming(self.path), self._open:
+        with storage.naming(self.path), self._open:
             if kind is None:
                 self._write(self._waiting_rows)
 
@@ -52,7 +52,7 @@ class Part:
         self.rows += table.num_rows
         self._waiting.append(table)
         self._waiting_rows += table.num_rows
-        with disk.naming(self.path):
+        with storage.naming(self.path):
             while self._waiting_rows >= ROW_GROUP_ROWS:
                 self._write(ROW_GROUP_ROWS)
 

@@ -75,7 +75,7 @@ def publish(candidate: Path, repository: Path, version: int, noted: dict[str, An
     repository.mkdir(parents=True, exist_ok=True)
     (candidate / EXTRA).mkdir(exist_ok=True)
     storage.write_whole(candidate / ORIGIN, json.dumps(noted, indent=2) + "\n")
-    _move(candidate, repository / str(version))
+    storage.move(candidate, repository / str(version))
 
 
 def reject(candidate: Path, rejected: Path, noted: dict[str, Any]) -> Path:
@@ -86,7 +86,7 @@ def reject(candidate: Path, rejected: Path, noted: dict[str, Any]) -> Path:
     while target.exists():
         number += 1
         target = rejected / f"{candidate.name}.{number}"
-    _move(candidate, target)
+    storage.move(candidate, target)
     return target
 
 
@@ -104,17 +104,6 @@ def remove(repository: Path, version: int) -> None:
     aside = repository / f"{storage.ASIDE}{uuid.uuid4().hex[:12]}-{version}"
     os.rename(repository / str(version), aside)
     shutil.rmtree(aside, ignore_errors=True)
-
-
-def _move(source: Path, target: Path) -> None:
-    folders = (source.parent, target.parent)
-    os.rename(source, target)
-    for folder in folders:
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -25,7 +25,6 @@ _ONE, _MANY = 1, 3
 
 # The fields of TensorProto that hold numbers of fixed width one after the other, as they lie in memory.
 _LENGTH_DELIMITED = 2
-_CONTENT = 4
 _FIXED_FIELDS = {"float_val", "double_val", "bool_val", "scomplex_val", "dcomplex_val"}
 _VARINT_FIELDS = {"int_val", "int64_val", "uint32_val", "uint64_val"}
 

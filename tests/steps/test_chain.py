@@ -74,6 +74,18 @@ def test_sigterm_reaches_the_step_that_runs(environ: dict[str, str]) -> None:
     assert process.returncode == 143
 
 
+def test_a_chain_that_was_told_to_stop_starts_no_further_step(environ: dict[str, str], tmp_path: Path) -> None:
+    code = (
+        "import signal, sys; from pathlib import Path; from steps import chain\n"
+        "stops = chain._Stops; wait = stops.wait_for\n"
+        "stops.wait_for = lambda self, child: (wait(self, child), signal.raise_signal(signal.SIGTERM))[0]\n"
+        "sys.exit(chain.main(['first_one', 'second_one']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env={**environ, "START": "go"}, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (143, "-- first_one\n")
+    assert not (tmp_path / "outputs" / "final").exists()
+
+
 def test_no_step_is_a_mistake() -> None:
     done = subprocess.run([sys.executable, "-m", "steps.chain"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr.startswith("usage:")) == (2, True)

@@ -29,8 +29,11 @@ class Outputs:
 
 def main(settings: Settings) -> Outputs:
     if settings.what == "wait":
-        print("waiting", file=sys.stderr, flush=True)
-        time.sleep(60)
+        try:
+            print("waiting", file=sys.stderr, flush=True)
+            time.sleep(60)
+        except Exception as error:
+            raise contract.BadInput("a library took the signal for an error of its own") from error
     if settings.what.startswith("errno:"):
         code = getattr(errno, settings.what[6:])
         raise OSError(code, os.strerror(code), "/data/file")

@@ -8,6 +8,7 @@ import signal
 import socket
 import stat
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -180,3 +181,60 @@ def test_a_run_interrupted_behind_deploy_serves_again_when_it_goes_on(place: Any
     assert code == 0, err
     assert "benchmark" in out
     assert place.processes() == []
+
+
+def test_a_second_run_that_is_refused_leaves_the_server_of_the_first_alone(place: Any) -> None:
+    first = place.start("train-and-serve", *SMALL, "-p", "RESTART_LIMIT=0")
+    wait_for((output_folder(place) / "serving.json").exists, first)
+    other = place.start_command(
+        [sys.executable, "-m", "pipelines", "run", "train-and-serve", "--workspace", str(place.workspace), *unused_ports()]
+    )
+    _, told = other.communicate(timeout=100)
+    assert (other.returncode, "another run uses this workspace" in told) == (2, True), told
+    out, err = first.communicate(timeout=200)
+    assert first.returncode == 0, err
+    assert "rows/s" in out
+
+
+def unused_ports() -> tuple[str, ...]:
+    return "-p", "TF_SERVING_PORT=1999", "-p", "TF_SERVING_REST_PORT=1998"
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "told"),
+    [
+        ("[ $1 = export ] && exit 2; true", 2, "accuracy   not measured, no target: unchecked after 1 attempt"),
+        ("exit 4", 4, "page"),
+    ],
+)
+def test_a_program_that_measures_nothing_still_has_a_summary_and_a_page(place: Any, body: str, code: int, told: str) -> None:
+    data = ("-p", "DATA_URL=generated://criteo?rows=1000&seed=1")
+    got, out, err = place.run("train", *data, "-p", "TARGET_ACCURACY=", *program(place.folder, body))
+    assert got == code, err
+    assert told in out
+    assert Path(out.split("page")[1].strip()).is_file()
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{}",
+        "[]",
+        "kind: Workflow",
+        "{kind: Workflow, apiVersion: argoproj.io/v1alpha1, metadata: null, spec: null}",
+        "{kind: Workflow, apiVersion: argoproj.io/v1alpha1, metadata: {labels: [a]}, spec: {arguments: [1]}}",
+        "{kind: Workflow, metadata: {labels: {app.kubernetes.io/part-of: tiphys}}, spec: {arguments: {parameters: [7]}}}",
+    ],
+)
+def test_a_file_that_is_no_workflow_is_refused_in_words(place: Any, text: str) -> None:
+    path = place.folder / "workflow.yaml"
+    path.write_text(text)
+    code, out, err = place.run(str(path), "-p", "a=b")
+    assert (code, out, "Traceback" in err) == (2, "", False), err
+
+
+def test_roll_back_where_nothing_was_released_makes_no_folder(place: Any) -> None:
+    code, _, err = place.command("pipelines", "rollback", "--workspace", str(place.workspace))
+    assert (code, "expected a workspace" in err) == (2, True), err
+    assert not place.workspace.exists()

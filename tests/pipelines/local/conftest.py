@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -108,8 +107,11 @@ def running() -> Callable[[int], bool]:
     def is_running(pid: int) -> bool:
         deadline = time.monotonic() + 5
         while time.monotonic() < deadline:
-            found = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout.strip()
-            if not found or found.startswith("Z"):
+            try:
+                state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+            except (FileNotFoundError, ProcessLookupError):
+                return False
+            if state == "Z":
                 return False
             time.sleep(0.05)
         return True
