@@ -84,7 +84,8 @@ def run_workflow(options: argparse.Namespace) -> int:
     finally:
         if not keep:
             release.stop_server(output)
-    return _end(run, workspace, output / "evidence" / run.uid, summary.of_run(output, run.uid, server.address if server else None))
+    rows = [*summary.of_run(output, run.uid, server), *summary.evaluation_data(run.status, workspace)]
+    return _end(run, workspace, output / "evidence" / run.uid, rows)
 
 
 def _run(workflow: Mapping[str, Any], given: Mapping[str, str], workspace: Path, ours: bool) -> local.Run:

@@ -7,9 +7,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from steps.release import Server
 from steps.release import records as release_records
 
 Rows = Sequence[tuple[str, str]]
+
+
+def evaluation_data(status: Mapping[str, Any], workspace: Path) -> Rows:
+    """Where the rows lie that the model was evaluated on, for the benchmark client."""
+    outputs = [node.get("outputs") or {} for node in status["nodes"].values() if node["phase"] == "Succeeded"]
+    found = [row["value"] for each in outputs for row in each.get("parameters") or [] if row["name"] == "prepared"]
+    return [("eval data", shown(workspace / found[-1] / "eval.csv"))] if found else []
 
 
 def failed_step_exit_code(status: Mapping[str, Any]) -> int | None:
@@ -22,8 +30,8 @@ def failed_step_exit_code(status: Mapping[str, Any]) -> int | None:
     return int(code) if code else None
 
 
-def of_run(output: Path, run: str, kept: str | None) -> Rows:
-    """Accuracy, version, address, speed and where the evidence lies. `kept` is the address of a server that is left up."""
+def of_run(output: Path, run: str, kept: Server | None) -> Rows:
+    """Accuracy, version, server, speed and where the evidence lies. `kept` is a server that is left up."""
     evidence = output / "evidence" / run
     judged, released, measured = (
         newest_evidence(evidence),
@@ -33,7 +41,7 @@ def of_run(output: Path, run: str, kept: str | None) -> Rows:
     return [
         *([("accuracy", _accuracy(judged))] if judged else []),
         *([("version", f"{released} of {output.parent.name}")] if released else []),
-        *([("address", f"{kept} (gRPC), left up")] if kept else []),
+        *(_server(kept) if kept else []),
         *([("benchmark", _speed(measured))] if measured else []),
         *([("evidence", shown(evidence))] if judged else []),
     ]
@@ -73,6 +81,11 @@ def _released(records: Path, run: str) -> int | None:
     """The version that a run brought to serve."""
     versions = [record.version for record in release_records.read(records) if record.run == run and record.action == "deploy"]
     return versions[-1] if versions else None
+
+
+def _server(server: Server) -> Rows:
+    rest = f"localhost:{server.rest_port} (REST)"
+    return [("serving", f"version {server.version} at {server.address} (gRPC), {rest}; `kill {server.pid}` stops it")]
 
 
 def _speed(record: Mapping[str, Any]) -> str:

@@ -54,13 +54,14 @@ def main(settings: Settings) -> Outputs:
     if not settings.data_url:
         return Outputs(_standing(folder, settings))
     source = addresses.parse(settings.data_url)
-    version = _local_version(source) if source.scheme == "file" else ""
+    schema = _schema_beside(source, settings.data_format)
+    version = _local_version(source, schema) if source.scheme == "file" else ""
     target = folder / addresses.folder_name(source, settings.data_sha256, version)
     work = folder / _WORK / target.name
     if not manifest.is_whole(target):
         with patience.lock(work / "lock", f"download of {source.shown}"):
             if not manifest.is_whole(target):
-                _download(source, settings.data_sha256.lower(), work, target)
+                _download(source, settings.data_sha256.lower(), schema, work, target)
                 return Outputs(_relative(target, settings))
     contract.log(f"{source.shown}: already at {target}, nothing to do")
     return Outputs(_relative(target, settings))
@@ -105,23 +106,31 @@ def _standing(folder: Path, settings: Settings) -> str:
     return _relative(folder, settings)
 
 
-def _local_version(source: Address) -> str:
-    """Size and time of the file that a URL names: a changed file is other data."""
+def _schema_beside(source: Address, data_format: str) -> Path | None:
+    """The schema file that lies beside a CSV file of the user's own on this machine, if one does."""
+    if source.scheme != "file" or data_format != "csv":
+        return None
+    path = addresses.local_path(source).with_name(formats.SCHEMA)
+    return path if path.is_file() else None
+
+
+def _local_version(source: Address, schema: Path | None) -> str:
+    """Size and time of the file that a URL names, and of its schema file: a changed file is other data."""
     path = addresses.local_path(source)
     if not path.is_file():
         kind = "is a folder; name a file, or set DATASET_DIR to the folder and DATA_URL to nothing" if path.is_dir() else "does not exist"
         raise contract.BadInput(f"DATA_URL: expected a file at {path}, which {kind}")
-    return f"{path.stat().st_size} {path.stat().st_mtime_ns}"
+    return " ".join(f"{one.stat().st_size} {one.stat().st_mtime_ns}" for one in (path, schema) if one)
 
 
-def _download(source: Address, sha256: str, work: Path, target: Path) -> None:
+def _download(source: Address, sha256: str, schema: Path | None, work: Path, target: Path) -> None:
     """Fill a folder aside, remove what it was made from, then give it its name: a kill leaves nothing that a next start would not find."""
     ready = work / "ready"
     if not manifest.is_whole(ready):
         shutil.rmtree(ready, ignore_errors=True)
         storage.remove_asides(work)
         with storage.whole_folder(ready) as folder:
-            manifest.write(folder, _fill(folder, source, sha256, work))
+            manifest.write(folder, _fill(folder, source, sha256, schema, work))
     shutil.rmtree(work / "transfer", ignore_errors=True)
     if target.exists():
         contract.log(f"{target}: files are missing or of another size than its {manifest.NAME} says; replaced")
@@ -130,13 +139,15 @@ def _download(source: Address, sha256: str, work: Path, target: Path) -> None:
     contract.log(f"{source.shown}: now at {target}")
 
 
-def _fill(folder: Path, source: Address, sha256: str, work: Path) -> manifest.Manifest:
+def _fill(folder: Path, source: Address, sha256: str, schema: Path | None, work: Path) -> manifest.Manifest:
     """Put the data files into the folder; what the manifest says of them."""
     if source.scheme == "generated":
         return _generate(folder, source, sha256)
     try:
         fetched, found = _checked(source, sha256, work / "transfer")
         entries = [entry for item in fetched for entry in archive.place(item.path, item.name, folder, ours=item.ours)]
+        if schema and formats.SCHEMA not in (entry.name for entry in entries):
+            entries += archive.place(schema, formats.SCHEMA, folder, ours=False)
     except contract.BadInput:
         # Bytes that were refused are not to be continued: what is at the source may be mended before the next start.
         shutil.rmtree(work / "transfer", ignore_errors=True)

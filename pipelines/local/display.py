@@ -126,9 +126,11 @@ class Lines:
             self._say(f"{label}: started")
             return
         self._running.pop(node["id"], None)
+        retried = bool((node.get("nodeFlag") or {}).get("retried"))
         if phase in nodes.FULFILLED:
-            self._say(f"{label}: {outcome(node)}")
-        if phase in nodes.FAILED and not (node.get("nodeFlag") or {}).get("retried"):
+            reason = last_line(self._log(node)) if retried and phase in nodes.FAILED else ""
+            self._say(f"{label}: {outcome(node)}" + (f": {reason}" if reason else ""))
+        if phase in nodes.FAILED and not retried:
             self._tell_log(node)
 
     def _tell_log(self, node: Node | None) -> None:

@@ -61,11 +61,13 @@ def decide(strategy: Mapping[str, Any], attempts: Sequence[Node], now: float, de
     if deadline is not None and now > deadline:
         return Finish(phase, f"retry exceeded workflow deadline {nodes.moment(deadline)}")
     end: float | None = None
+    pause: Wait | None = None
     if strategy.get("backoff"):
         end = _last_moment(strategy["backoff"], attempts)
         decision = _backed_off(strategy, attempts, now, end)
-        if decision:
+        if isinstance(decision, Finish):
             return decision
+        pause = decision
     if phase not in _POLICIES[policy(strategy)]:
         return Finish(phase, last.get("message", ""))
     limit = _limit(strategy)
@@ -73,7 +75,8 @@ def decide(strategy: Mapping[str, Any], attempts: Sequence[Node], now: float, de
         return Finish(phase, "No more retries left")
     if strategy.get("expression") and not evaluate.truth(strategy["expression"], variables(attempts, "-1")):
         return Finish(phase, "retryStrategy.expression evaluated to false")
-    return Again(end)
+    # Argo waits before it asks what is asked above. The answers are the same after the wait, so nobody has to sit it out.
+    return pause or Again(end)
 
 
 def variables(attempts: Sequence[Node], without_exit_code: str) -> dict[str, str]:

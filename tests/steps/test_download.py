@@ -39,6 +39,22 @@ def run_step(volume, url, prefix=(), **more):
     return subprocess.run([*prefix, sys.executable, "-m", "steps.download"], env=environ, capture_output=True, text=True, check=False)
 
 
+def test_a_schema_file_beside_a_file_of_ones_own_comes_along(tmp_path):
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "a.csv").write_bytes(ROWS)
+    url = f"file://{own}/a.csv"
+    bare = fetch(tmp_path / "volume", url)
+    assert not (bare / "schema.json").exists()
+    (own / "schema.json").write_text("{}")
+    folder = fetch(tmp_path / "volume", url)
+    assert (folder / "schema.json").read_text() == "{}"
+    assert folder != bare, "with a schema it is other data"
+    (own / "schema.json").write_text('{"label": "x"}')
+    assert (fetch(tmp_path / "volume", url) / "schema.json").read_text() == '{"label": "x"}'
+    assert not (fetch(tmp_path / "volume", url, data_format="criteo") / "schema.json").exists()
+
+
 def zipped(entries):
     sink = io.BytesIO()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as file:
