@@ -1,9 +1,16 @@
-"""TensorFlow, imported so that a log stays readable and nothing is written at home. Imports nothing of it before it is asked to."""
+"""TensorFlow, imported so that a log stays readable and nothing is written at home; and what it says of the disk, as an OSError.
+
+Imports nothing of it before it is asked to.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 _ENVIRONMENT = {
@@ -27,3 +34,20 @@ def import_tensorflow() -> Any:
         os.close(nowhere)
     tf.get_logger().setLevel("ERROR")
     return tf
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Raise what TensorFlow's own file system meets while it writes (a full disk, a folder without rights) as the OSError it was.
+
+    TensorFlow keeps of it only the operating system's words, behind the file's name.
+    """
+    import tensorflow as tf
+
+    try:
+        yield
+    except tf.errors.OpError as error:
+        said = [number for number in errno.errorcode if f"; {os.strerror(number)}" in error.message]
+        if not said:
+            raise
+        raise OSError(said[0], os.strerror(said[0]), str(path)) from error

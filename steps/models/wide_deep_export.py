@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from steps import quiet
 from steps.models.wide_deep_features import Columns, batches
 from steps.models.wide_deep_network import WideDeep
 
@@ -21,7 +22,8 @@ def export(network: WideDeep, prepared: Path, folder: Path) -> None:
     served = tf.Module()
     served.network_weights = [weight.value for weight in network.weights]
     serve = tf.function(_serve(network), autograph=False).get_concrete_function(**_inputs(network.columns))
-    tf.saved_model.save(served, str(folder), signatures={"serving_default": serve})
+    with quiet.writing(folder):
+        tf.saved_model.save(served, str(folder), signatures={"serving_default": serve})
     sample = folder / "assets.extra" / "sample.json"
     sample.parent.mkdir()
     sample.write_text(json.dumps(_sample(network, prepared), allow_nan=False))

@@ -61,6 +61,6 @@ def warm_up_file(path: Path, requests: list[Any]) -> None:
     """Write requests (messages) for a server to answer before it takes traffic: a TFRecord file of PredictionLog messages."""
     import tensorflow as tf
 
-    with tf.io.TFRecordWriter(str(path)) as writer:
+    with quiet.writing(path), tf.io.TFRecordWriter(str(path)) as writer:
         for request in requests:
             writer.write(request.SerializeToString())

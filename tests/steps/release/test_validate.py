@@ -5,6 +5,8 @@ import random
 import re
 import shutil
 import subprocess
+import sys
+import textwrap
 
 import pytest
 
@@ -235,3 +237,49 @@ def test_two_at_once_do_not_interleave(workspace, models):
     assert [(step.communicate(timeout=120)[1], step.returncode)[1] for step in steps] == [0, 0]
     assert repository.versions(workspace.places.repository) == [1, 2]
     assert {repository.origin(workspace.places.version(number))["run"] for number in (1, 2)} == {"run-1", "run-2"}
+
+
+def run_patched(workspace, code, **given):
+    """The step in a process in which something is arranged first: exit code and log."""
+    command = [sys.executable, "-c", f"{textwrap.dedent(code)}\ncontract.run(validate.main)"]
+    done = subprocess.run(command, env=workspace.settings(**given), capture_output=True, text=True, timeout=120, check=False)
+    return done.returncode, done.stderr
+
+
+def test_sigterm_while_the_model_loads_is_no_fault_of_the_model(workspace, models):
+    """A library that takes every error for one of its own, as TensorFlow's loading code is taken here, must not see the signal."""
+    candidate = workspace.stage(models / "good-1")
+    code = """
+        import signal
+        from steps import contract, validate
+        from steps.release import model
+        attempt = model.LoadedModel._try
+        model.LoadedModel._try = lambda self, what, action: attempt(self, what, lambda: (signal.raise_signal(signal.SIGTERM), action()))
+    """
+    got, log = run_patched(workspace, code, **environment(models, candidate))
+    assert (got, "run again to continue" in log) == (143, True), log
+    assert workspace.records() == []
+    assert workspace.run("steps.validate", **environment(models, candidate))[0] == 0
+    assert workspace.outputs() == {"version": "1"}
+
+
+def test_a_full_disk_rejects_no_model(workspace, models):
+    """The largest size of a file stands in for a full disk, from the moment on at which the model has been loaded."""
+    candidate = workspace.stage(models / "good-1")
+    code = """
+        import resource
+        from steps import contract, validate
+        from steps.release import model
+        load = model.LoadedModel.__init__
+        def load_then_full(self, folder):
+            load(self, folder)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+        model.LoadedModel.__init__ = load_then_full
+    """
+    got, log = run_patched(workspace, code, **environment(models, candidate))
+    assert got == 2, log
+    assert "Traceback" not in log
+    assert str(workspace.volume) in log
+    assert workspace.records() == []
+    assert list(workspace.places.rejected.glob("*")) == []
+    assert workspace.run("steps.validate", **environment(models, candidate))[0] == 0

@@ -1,5 +1,6 @@
 """The default training program, run by its steps: it learns, goes on exactly where it stopped, and exports what it is."""
 
+import contextlib
 import json
 import random
 import shutil
@@ -108,6 +109,40 @@ def test_killed_at_random_moments_it_ends_the_same(trained, workspace):
     assert {name: workspace.evidence()[name] for name in same} == {name: trained.evidence()[name] for name in same}
 
 
+def test_an_export_killed_at_random_moments_ends_the_same(trained, tmp_path):
+    made = []
+    for name, kills in (("calm", 0), ("killed", 5)):
+        shutil.copytree(trained.volume, tmp_path / name)
+        workspace = type(trained)(tmp_path / name, trained.settings | {"CHECKPOINTS": trained.output("checkpoints")})
+        moments = random.Random(8)
+        for _ in range(kills):
+            process = workspace.start("export")
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.communicate(timeout=moments.uniform(0.3, 5))
+            process.kill()
+            process.communicate(timeout=60)
+        code, log = workspace.run("export")
+        assert code == 0, log
+        (candidate,) = (workspace.volume / "ann/clicks/output/staging").iterdir()
+        assert candidate == workspace.volume / workspace.output("candidate"), "nothing else lies in staging"
+        assert not list(workspace.volume.glob("**/.aside-*"))
+        files = sorted(str(path.relative_to(candidate)) for path in candidate.rglob("*"))
+        made.append((candidate.name, files, (candidate / "assets.extra" / "sample.json").read_text()))
+    assert made[0] == made[1]
+
+
+def test_an_export_that_does_not_fit_on_the_disk(trained, tmp_path):
+    """A limit of the size of files stands in for a full disk, which needs a file system of its own."""
+    shutil.copytree(trained.volume, tmp_path / "volume")
+    workspace = type(trained)(tmp_path / "volume", trained.settings | {"CHECKPOINTS": trained.output("checkpoints")})
+    command = ["/bin/sh", "-c", f"ulimit -f 1024; exec {sys.executable} -m steps.export"]
+    done = subprocess.run(command, cwd=ROOT, env=workspace.environment(), capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "staging" in done.stderr
+    assert workspace.run("export")[0] == 0
+
+
 def test_a_new_run_goes_on_and_a_damaged_newest_checkpoint_is_set_aside(trained, tmp_path):
     shutil.copytree(trained.volume, tmp_path, dirs_exist_ok=True)
     workspace = type(trained)(tmp_path, trained.settings | {"STEPS": "10", "WORKFLOW_UID": "run-2"})
@@ -168,7 +203,8 @@ def test_a_checkpoint_that_does_not_fit_on_the_disk(workspace):
     environment = workspace.environment(STEPS="2")
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 2, done.stderr
-    assert f"File too large: {workspace.folders()[0]}; mend the path, its rights or the free space" in done.stderr
+    assert f"File too large: {workspace.folders()[0]}" in done.stderr
+    assert "; mend the path, its rights or the free space" in done.stderr
     assert "Traceback" not in done.stderr
     assert not [path.name for path in workspace.folders()[0].iterdir() if path.is_dir()], "nothing half-written stays"
 
