@@ -11,14 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from pipelines import generated, local, parameters, report, summary
+from pipelines.build import names
 from steps import contract, release
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-CODE_IN_IMAGE = "/opt/tiphys"
-CLAIM = "workspace"
 STARTS_THE_SERVER = "deploy"
 PORTS = ("TF_SERVING_PORT", "TF_SERVING_REST_PORT")
-OURS = {"app.kubernetes.io/part-of": "tiphys"}
 
 
 def list_pipelines(_options: argparse.Namespace) -> int:
@@ -84,7 +82,7 @@ def run_workflow(options: argparse.Namespace) -> int:
     finally:
         if not keep:
             release.stop_server(output)
-    rows = [*summary.of_run(output, run.uid, server), *summary.evaluation_data(run.status, workspace)]
+    rows = summary.of_run(run.status, workspace, output, run.uid, server)
     return _end(run, workspace, output / "evidence" / run.uid, rows)
 
 
@@ -96,8 +94,8 @@ def _run(workflow: Mapping[str, Any], given: Mapping[str, str], workspace: Path,
         workflow,
         parameters=given,
         workspace=workspace,
-        paths={CODE_IN_IMAGE: CHECKOUT},
-        volumes={CLAIM: workspace},
+        paths={names.CHECKOUT: CHECKOUT},
+        volumes={names.CLAIM: workspace},
         again=(STARTS_THE_SERVER,),
     )
 
@@ -166,12 +164,12 @@ def _check_row(row: parameters.Parameter, value: str) -> None:
 
 def _is_ours(workflow: Mapping[str, Any]) -> bool:
     labels = _inside(workflow, "metadata", "labels")
-    return isinstance(labels, dict) and all(labels.get(name) == value for name, value in OURS.items())
+    return isinstance(labels, dict) and all(labels.get(name) == value for name, value in names.PART_OF.items())
 
 
-def _inside(value: Any, *names: str) -> Any:
+def _inside(value: Any, *path: str) -> Any:
     """A part of a workflow that nobody has looked at yet; None where it is not there. The runner says what is wrong with it."""
-    for name in names:
+    for name in path:
         value = value.get(name) if isinstance(value, dict) else None
     return value
 
@@ -187,5 +185,5 @@ def _arguments(workflow: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _output_folder(workspace: Path, values: Mapping[str, str]) -> Path | None:
     """Where a pipeline leaves its results; None for one that releases nothing."""
-    names = [values.get(name) for name in ("USER_NAME", "MODEL_NAME", "OUTPUT_DIR")]
-    return workspace.joinpath(*(name for name in names if name)) if all(names) else None
+    folders = [values.get(name, "") for name in ("USER_NAME", "MODEL_NAME", "OUTPUT_DIR")]
+    return workspace.joinpath(*folders) if all(folders) else None

@@ -13,13 +13,6 @@ from steps.release import records as release_records
 Rows = Sequence[tuple[str, str]]
 
 
-def evaluation_data(status: Mapping[str, Any], workspace: Path) -> Rows:
-    """Where the rows lie that the model was evaluated on, for the benchmark client."""
-    outputs = [node.get("outputs") or {} for node in status["nodes"].values() if node["phase"] == "Succeeded"]
-    found = [row["value"] for each in outputs for row in each.get("parameters") or [] if row["name"] == "prepared"]
-    return [("eval data", shown(workspace / found[-1] / "eval.csv"))] if found else []
-
-
 def failed_step_exit_code(status: Mapping[str, Any]) -> int | None:
     """The exit code of the pod that failed last; None where none did."""
     failed = [node for node in status["nodes"].values() if node["type"] == "Pod" and node["phase"] in ("Failed", "Error")]
@@ -30,20 +23,25 @@ def failed_step_exit_code(status: Mapping[str, Any]) -> int | None:
     return int(code) if code else None
 
 
-def of_run(output: Path, run: str, kept: Server | None) -> Rows:
-    """Accuracy, version, server, speed and where the evidence lies. `kept` is a server that is left up."""
-    evidence = output / "evidence" / run
-    judged, released, measured = (
-        newest_evidence(evidence),
-        _released(output / "releases.jsonl", run),
-        _json(output / "benchmark" / f"{run}.json"),
+def of_run(status: Mapping[str, Any], workspace: Path, output: Path, run: str, kept: Server | None) -> Rows:
+    """Accuracy, version, server, speed, and where evidence and data lie. `kept` is a server that is left up."""
+    evidence, outputs = output / "evidence" / run, _outputs(status)
+    judged, measured = newest_evidence(evidence), _json(output / "benchmark" / f"{run}.json")
+    released = _released(output / "releases.jsonl", run)
+    address = (
+        _left_up(kept)
+        if kept
+        else f"{outputs['address']}, stopped with the run; --keep-serving leaves it up"
+        if "address" in outputs
+        else ""
     )
     return [
         *([("accuracy", _accuracy(judged))] if judged else []),
         *([("version", f"{released} of {output.parent.name}")] if released else []),
-        *(_server(kept) if kept else []),
+        *([("address", address)] if address else []),
         *([("benchmark", _speed(measured))] if measured else []),
         *([("evidence", shown(evidence))] if judged else []),
+        *([("eval data", shown(workspace / outputs["prepared"] / "eval.csv"))] if "prepared" in outputs else []),
     ]
 
 
@@ -83,9 +81,15 @@ def _released(records: Path, run: str) -> int | None:
     return versions[-1] if versions else None
 
 
-def _server(server: Server) -> Rows:
+def _left_up(server: Server) -> str:
     rest = f"localhost:{server.rest_port} (REST)"
-    return [("serving", f"version {server.version} at {server.address} (gRPC), {rest}; `kill {server.pid}` stops it")]
+    return f"{server.address} (gRPC), {rest}, left up with version {server.version}; `kill {server.pid}` stops it"
+
+
+def _outputs(status: Mapping[str, Any]) -> dict[str, str]:
+    """The output parameters of a run's steps, by name."""
+    done = [node.get("outputs") or {} for node in status["nodes"].values() if node["phase"] == "Succeeded"]
+    return {row["name"]: row["value"] for outputs in done for row in outputs.get("parameters") or []}
 
 
 def _speed(record: Mapping[str, Any]) -> str:

@@ -8,11 +8,11 @@ from hera.workflows import models
 
 from pipelines.build import retries, security, storage
 from pipelines.build.definition import Step
+from pipelines.build.names import CHECKOUT, PART_OF
 from pipelines.build.retries import Retry
 from pipelines.build.sources import Source
 from pipelines.parameters import PARAMETERS
 
-CHECKOUT = "/opt/tiphys"
 OUTPUTS_FOLDER = f"{storage.SCRATCH}/outputs"
 
 _IMAGE = f"{PARAMETERS['REGISTRY'].default}/tiphys{PARAMETERS['IMAGE_SUFFIX'].default}"
@@ -59,7 +59,7 @@ def call(step: Step, sources: Mapping[str, Source]) -> models.WorkflowStep:
 
 def labels(pipeline: str, component: str) -> dict[str, str]:
     """https://kubernetes.io/docs/concepts/overview/working-with-objects/common-labels/"""
-    return {"app.kubernetes.io/name": pipeline, "app.kubernetes.io/component": component, "app.kubernetes.io/part-of": "tiphys"}
+    return {"app.kubernetes.io/name": pipeline, "app.kubernetes.io/component": component, **PART_OF}
 
 
 def _container(step: Step, sources: Mapping[str, Source]) -> models.Container:

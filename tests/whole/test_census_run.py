@@ -56,7 +56,9 @@ def test_the_census_run_passes_its_gate(census_run: Done) -> None:
 def test_the_summary_says_what_is_served_how_fast_and_where_the_evidence_lies(census_run: Done) -> None:
     lines = dict(line.split(maxsplit=1) for line in census_run.out.replace("eval data", "data").splitlines())
     assert lines["version"] == "1 of wide-deep-large-ds-fp32-training"
-    assert lines["serving"].startswith(f"version 1 at {census_run.place.address} (gRPC)")
+    assert lines["address"].startswith(
+        f"{census_run.place.address} (gRPC), localhost:{census_run.place.ports[1]} (REST), left up with version 1"
+    )
     assert Path(lines["data"]).name == "eval.csv"
     assert Path(lines["data"]).is_file()
     assert re.search(r"[\d,]+ rows/s, p50 [\d.]+ ms, p99 [\d.]+ ms", lines["benchmark"])
@@ -117,6 +119,6 @@ def test_a_second_run_releases_the_next_version_and_rollback_goes_back(census_ru
     code, out, err = place.run("train-and-serve", "-p", f"DATA_URL=file://{census_zip}", "-p", "DATA_FORMAT=census", "-p", "STEPS=50")
     assert code == 0, err
     assert "version    2 of" in out
-    assert "serving    version 2 at" in out, "a server that was up before the run stays up"
+    assert "left up with version 2" in out, "a server that was up before the run stays up"
     code, out, err = place.command("pipelines", "rollback", "--workspace", str(place.workspace))
     assert (code, out) == (0, f"version 1 of wide-deep-large-ds-fp32-training serves at {place.address}\n"), err
