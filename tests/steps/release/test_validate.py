@@ -182,7 +182,7 @@ def test_only_the_newest_versions_are_kept(workspace, models):
         ({"CANDIDATE": "user/model"}, "CANDIDATE: expected a folder in .*staging, got"),
         ({"MODEL_NAME": "staging"}, "MODEL_NAME: 'staging' is the name of a folder"),
         ({"KEEP_VERSIONS": "0"}, "KEEP_VERSIONS: expected a whole number, 1 or more, got '0'"),
-        ({"PREPARED": "nowhere"}, "No such file or directory: .*/nowhere/schema.json"),
+        ({"PREPARED": "nowhere"}, "PREPARED: expected a folder that the step prepare has made, got .*/nowhere"),
     ],
 )
 def test_bad_settings_are_named(workspace, models, change, message):
