@@ -188,7 +188,9 @@ def test_any_damage_to_an_archive_is_bad_input_or_harmless(tmp_path, name):
         into = tmp_path / str(number)
         into.mkdir()
         with contextlib.suppress(contract.BadInput):
-            archive.place(tmp_path / name, name, into, ours=False)
+            placed = archive.place(tmp_path / name, name, into, ours=False)
+            assert {entry.name for entry in placed} <= {str(path.relative_to(into)) for path in into.rglob("*")}
+    assert {path.name for path in tmp_path.iterdir()} == {name, *map(str, range(60))}, "nothing lands outside"
 
 
 def test_a_second_run_does_nothing(tmp_path):
