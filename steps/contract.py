@@ -111,6 +111,14 @@ def _absolute(text: str) -> Path:
     return Path(text)
 
 
+def _optional_port(text: str) -> int | None:
+    return _integer(1, 65535)(text) if text else None
+
+
+def _one_of(*words: str) -> Kind:
+    return Kind(f"{', '.join(words[:-1])} or {words[-1]}", _matching("|".join(map(re.escape, words))))
+
+
 def _text(text: str) -> str:
     if "\0" in text or "\n" in text:
         raise ValueError
@@ -125,6 +133,14 @@ PORT = Kind("a port, 1 to 65535", _integer(1, 65535))
 FRACTION = Kind("a number above 0 and at most 1 (0.75 for 75 %), or nothing for no check", _fraction)
 SHA256 = Kind("64 hexadecimal digits, or nothing", _matching(r"(?:[0-9a-fA-F]{64})?"))
 FOLDER = Kind("an absolute path", _absolute)
+OPTIONAL_PORT = Kind("a port, 1 to 65535, or nothing", _optional_port)
+# https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
+QUANTITY = Kind("a quantity such as 2, 500m or 4Gi", _matching(r"[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?"))
+# https://kubernetes.io/docs/concepts/overview/working-with-objects/names/
+OBJECT = Kind("a Kubernetes name: small letters, digits, '-' and '.'", _matching(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?"))
+OPTIONAL_OBJECT = Kind(f"{OBJECT.expected}; or nothing", _matching(r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?)?"))
+ACCESS_MODE = _one_of("ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod")
+PULL_POLICY = _one_of("Always", "IfNotPresent", "Never")
 
 Text = Annotated[str, TEXT]
 Name = Annotated[str, NAME]
@@ -134,6 +150,11 @@ Port = Annotated[int, PORT]
 Fraction = Annotated[float | None, FRACTION]
 Sha256 = Annotated[str, SHA256]
 Folder = Annotated[Path, FOLDER]
+OptionalPort = Annotated[int | None, OPTIONAL_PORT]
+Quantity = Annotated[str, QUANTITY]
+Object = Annotated[str, OBJECT]
+OptionalObject = Annotated[str, OPTIONAL_OBJECT]
+PullPolicy = Annotated[str, PULL_POLICY]
 
 
 def kinds(settings: type) -> Mapping[str, Kind]:

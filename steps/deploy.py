@@ -6,13 +6,13 @@ import os
 from dataclasses import dataclass
 
 from steps import contract
-from steps.contract import Folder, Name, Port, Positive
+from steps.contract import Count, Folder, Name, Object, OptionalObject, OptionalPort, Port, Positive, PullPolicy, Quantity, Text
 from steps.release.places import Places
 
 
 @dataclass(frozen=True)
 class Settings:
-    """`version` is one of the model's repository; on one machine one server runs, whatever `replicas` says."""
+    """`version` is one of the model's repository. On one machine one server runs and only the two ports are read of what follows them."""
 
     nfs_path: Folder
     user_name: Name
@@ -21,7 +21,18 @@ class Settings:
     version: Positive
     tf_serving_port: Port
     tf_serving_rest_port: Port
+    tf_serving_node_port: OptionalPort
     replicas: Positive
+    deploy_timeout_s: Positive
+    serving_image: Text
+    serving_cpu: Quantity
+    serving_memory: Quantity
+    claim: Object
+    user_id: Count
+    group_id: Count
+    fs_id: Count
+    pull_policy: PullPolicy
+    pull_secret: OptionalObject
 
 
 @dataclass(frozen=True)

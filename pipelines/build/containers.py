@@ -27,6 +27,7 @@ _PLACES = [
         "KERAS_HOME": f"{storage.SCRATCH}/keras",
         "USER": "{{workflow.parameters.USER_NAME}}",
         "LOGNAME": "{{workflow.parameters.USER_NAME}}",
+        "GROUP_NAME": PARAMETERS["GROUP_NAME"].default,
     }.items()
 ]
 
@@ -65,7 +66,7 @@ def labels(pipeline: str, component: str) -> dict[str, str]:
 def _container(step: Step, sources: Mapping[str, Source]) -> models.Container:
     return models.Container(
         image=_IMAGE,
-        image_pull_policy="IfNotPresent",
+        image_pull_policy=PARAMETERS["PULL_POLICY"].default,
         command=list(step.command),
         working_dir=CHECKOUT,
         env=[*(models.EnvVar(name=name, value=source.text) for name, source in sources.items()), *_PLACES],

@@ -13,6 +13,7 @@ from pipelines.parameters import PARAMETERS
 from steps import contract
 
 ENTRYPOINT = "main"
+ONE_RUN_PER_MODEL = "{{workflow.parameters.USER_NAME}}.{{workflow.parameters.MODEL_NAME}}"
 DAY_S = 24 * 60 * 60
 
 
@@ -25,7 +26,7 @@ def template(name: str, steps: Sequence[Step]) -> WorkflowTemplate:
         name=name,
         labels=containers.labels(name, "pipeline"),
         entrypoint=ENTRYPOINT,
-        arguments=models.Arguments(parameters=_arguments(["USER_NAME", *sources.run_parameters(steps, resolved)])),
+        arguments=models.Arguments(parameters=_arguments(["USER_NAME", "MODEL_NAME", *sources.run_parameters(steps, resolved)])),
         templates=[
             models.Template(name=ENTRYPOINT, steps=calls),
             *(containers.template(name, step, found) for step, found in zip(steps, resolved, strict=True)),
@@ -37,6 +38,8 @@ def template(name: str, steps: Sequence[Step]) -> WorkflowTemplate:
         automount_service_account_token=False,
         security_context=security.POD,
         pod_spec_patch=security.PATCH,
+        # Two runs of one model would write the same folders and release over each other: the second waits.
+        synchronization=models.Synchronization(mutexes=[models.Mutex(name=ONE_RUN_PER_MODEL)]),
         # Logs of a run that succeeded can be read for a day, all else of any run for a week.
         pod_gc=models.PodGC(strategy="OnWorkflowSuccess", delete_delay_duration="24h"),
         ttl_strategy=models.TTLStrategy(seconds_after_completion=7 * DAY_S),

@@ -92,7 +92,7 @@ volumeClaimGC - the folders of claims stay in the run's folder
 podSpecPatch podSpecPatch
 shutdown ! stop a run with Ctrl-C
 suspend ! a run cannot begin suspended
-synchronization ! locks between workflows need a cluster
+synchronization - a workspace takes one run at a time
 workflowTemplateRef ! templates of another object are not looked up; give the WorkflowTemplate itself
 
 [WorkflowMetadata]

@@ -58,7 +58,8 @@ def test_an_output_reaches_a_later_step_through_its_inputs(module: Any, compiled
 
 def test_only_parameters_that_some_step_uses_become_arguments(module: Any, compiled: Any) -> None:
     workflow = compiled(step(module("only", "STEPS NFS_PATH WORKFLOW_UID")))
-    assert arguments(workflow) == {"RESTART_LIMIT": "10", "STEPS": "500", "USER_NAME": "tiphys"}
+    names_of_the_mutex = {"MODEL_NAME": PARAMETERS["MODEL_NAME"].default, "USER_NAME": "tiphys"}
+    assert arguments(workflow) == names_of_the_mutex | {"RESTART_LIMIT": "10", "STEPS": "500"}
     described = {row["name"]: row["description"] for row in workflow["spec"]["arguments"]["parameters"]}
     assert described["STEPS"] == PARAMETERS["STEPS"].description
 
@@ -94,7 +95,7 @@ def test_a_missed_target_is_tried_again_at_once_within_both_budgets(module: Any,
         " || asInt(lastRetry.exitCode) >= 128",
         "backoff": {"duration": "2s"},
     }
-    assert arguments(workflow).keys() == {"RETRY_LIMIT", "RESTART_LIMIT", "USER_NAME"}
+    assert arguments(workflow).keys() == {"RETRY_LIMIT", "RESTART_LIMIT", "MODEL_NAME", "USER_NAME"}
 
 
 def test_any_other_step_is_started_again_after_kills_and_faults_only(module: Any, compiled: Any) -> None:
@@ -113,6 +114,12 @@ def test_only_a_step_with_an_account_gets_a_token(module: Any, compiled: Any) ->
     assert "serviceAccountName" not in template(workflow, "train")
     assert template(workflow, "deploy")["serviceAccountName"] == DEPLOYER
     assert template(workflow, "deploy")["automountServiceAccountToken"] is True
+
+
+def test_one_run_per_model_and_user_at_a_time(module: Any, compiled: Any) -> None:
+    workflow = compiled(step(module("train")))
+    mutex = {"name": "{{workflow.parameters.USER_NAME}}.{{workflow.parameters.MODEL_NAME}}"}
+    assert workflow["spec"]["synchronization"] == {"mutexes": [mutex]}
 
 
 def test_pods_fit_a_namespace_that_enforces_restricted(module: Any, compiled: Any) -> None:

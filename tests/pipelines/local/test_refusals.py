@@ -58,7 +58,7 @@ def test_the_base_has_no_problems(base: dict[str, Any]) -> None:
     [
         ([*WORK, "container", "lifecycle"], {"preStop": {}}, "spec.templates[2].container.lifecycle: not supported on one machine"),
         ([*WORK, "sidecars"], [{"name": "s"}], "spec.templates[2].sidecars: not supported"),
-        (["spec", "synchronization"], {"mutexes": [{"name": "m"}]}, "spec.synchronization: not supported"),
+        ([*WORK, "synchronization"], {"mutexes": [{"name": "m"}]}, "spec.templates[2].synchronization: not supported"),
         ([*STEP, "templateRef"], {"name": "a", "template": "b"}, "spec.templates[0].steps[0][0].templateRef: not supported"),
         ([*WORK, "containers"], [], "spec.templates[2].containers: unknown field; did you mean container?"),
         (["spec", "entryPoint"], "main", "spec.entryPoint: unknown field; did you mean entrypoint?"),

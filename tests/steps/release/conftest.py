@@ -38,7 +38,18 @@ class Workspace:
         own |= {
             "TF_SERVING_PORT": self.port,
             "TF_SERVING_REST_PORT": self.rest_port,
+            "TF_SERVING_NODE_PORT": "",
             "REPLICAS": 3,
+            "DEPLOY_TIMEOUT_S": 60,
+            "SERVING_IMAGE": "tensorflow/serving",
+            "SERVING_CPU": "100m",
+            "SERVING_MEMORY": "200Mi",
+            "CLAIM": "workspace",
+            "USER_ID": 1000,
+            "GROUP_ID": 1000,
+            "FS_ID": 1000,
+            "PULL_POLICY": "IfNotPresent",
+            "PULL_SECRET": "",
             "OUTPUTS_FOLDER": self.volume / "outputs",
         }
         clean = {name: value for name, value in os.environ.items() if not name.startswith("KUBERNETES_")}
