@@ -42,6 +42,7 @@ def compile_pipeline(options: argparse.Namespace) -> int:
     stale = generated.stale_files(CHECKOUT)
     for path, content in stale.items():
         if options.write:
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(content)
         print(f"{'wrote' if options.write else 'stale'}: {path.relative_to(CHECKOUT)}")
     if options.check and stale:

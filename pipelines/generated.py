@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import yaml
+
+from pipelines import site
 from pipelines.parameters import PARAMETERS, Parameter
 
 _BEGIN, _END = "<!-- generated: python -m pipelines parameters --markdown -->", "<!-- end of generated -->"
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _HEAD = ("NAME", "DEFAULT", "SET BY", "REQUIRED", "DESCRIPTION")
 
 
@@ -34,12 +38,13 @@ def with_table(readme: str) -> str:
 def contents(checkout: Path) -> dict[Path, str]:
     """Every generated file and what it should hold."""
     from pipelines import build
+    from pipelines.build import writer
 
-    readme = checkout / "README.md"
-    compiled = {
-        checkout / "kustomize" / "base" / f"{name}.yaml": build.compile_named(name, "WorkflowTemplate") for name in build.registry()
-    }
-    return compiled | {readme: with_table(readme.read_text())}
+    readme, kustomize = checkout / "README.md", checkout / "kustomize"
+    templates = {f"{name}.yaml": build.compile_named(name, "WorkflowTemplate") for name in build.registry()}
+    manifests = [yaml.load(text, Loader=_LOADER) for text in templates.values()]  # noqa: S506 (a safe loader, in C where there is one)
+    installed = {f"base/{name}": text for name, text in templates.items()} | site.files(list(templates), manifests, writer.to_yaml)
+    return {kustomize / path: text for path, text in installed.items()} | {readme: with_table(readme.read_text())}
 
 
 def stale_files(checkout: Path) -> dict[Path, str]:
