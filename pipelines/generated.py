@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
@@ -16,11 +17,15 @@ _HEAD = ("NAME", "DEFAULT", "SET BY", "REQUIRED", "DESCRIPTION")
 
 def parameters_table(markdown: bool) -> str:
     """The table of parameters, as columns for a terminal or as Markdown."""
-    rows = [_HEAD, *(_cells(row) for row in PARAMETERS.values())]
+    return table([_HEAD, *(_cells(row) for row in PARAMETERS.values())], markdown)
+
+
+def table(rows: Sequence[Sequence[str]], markdown: bool) -> str:
+    """Rows below a head, the first one, as columns for a terminal or as Markdown."""
     if markdown:
-        rows.insert(1, ("---",) * len(_HEAD))
-        return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
-    widths = [max(len(cells[column]) for cells in rows) for column in range(len(_HEAD))]
+        escaped = [[cell.replace("|", "\\|") for cell in cells] for cells in rows]
+        return "\n".join(f"| {' | '.join(cells)} |" for cells in (escaped[0], ["---"] * len(rows[0]), *escaped[1:]))
+    widths = [max(len(cells[column]) for cells in rows) for column in range(len(rows[0]))]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip() for cells in rows)
 
 

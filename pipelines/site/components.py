@@ -139,3 +139,16 @@ PARAMETERS_COMPONENT = Component(
     "The defaults of what a run can set, and all values of the site that are no other component's.",
     tuple(name for name in PARAMETERS if name not in _OWNED),
 )
+_BY_HAND = {
+    "claim": ("VOLUME_ACCESS_MODE", "VOLUME_SIZE"),
+    "nfs": ("NFS_SERVER",),
+    "efs": ("EFS_ID",),
+    "azure-file": ("AZURE_FILE_SECRET", "AZURE_FILE_SHARE"),
+    "host-path": ("HOST_PATH",),
+}
+
+
+def component_of(name: str) -> str:
+    """The component through which a parameter reaches its fields."""
+    components = {component: row.names for component, row in COMPONENTS.items() if component != "node-datasets"} | _BY_HAND
+    return next((component for component, names in components.items() if name in names), "parameters")
