@@ -17,8 +17,15 @@ Definitions = Mapping[str, Definition]
 
 ARGO = "io.argoproj.workflow.v1alpha1."
 ARGO_KINDS = ("ClusterWorkflowTemplate", "CronWorkflow", "Workflow", "WorkflowEventBinding", "WorkflowTemplate")
-# Lists whose items Argo wants to differ in a field, but does not say so in its schema.
-_KEYS = {("ContainerSetTemplate", "containers"): "name", ("ContainerSetTemplate", "volumeMounts"): "mountPath"}
+# Where Argo's schema has no key although Argo wants the items to differ in it, and where its key is none: two tolerations may have one
+# key, or none at all, and kustomize then loses both (seen with 5.8). Kubernetes has none there either.
+_KEYS = {
+    ("ContainerSetTemplate", "containers"): "name",
+    ("ContainerSetTemplate", "volumeMounts"): "mountPath",
+    ("Template", "tolerations"): None,
+    ("WorkflowSpec", "tolerations"): None,
+}
+_MERGE = ("x-kubernetes-patch-merge-key", "x-kubernetes-patch-strategy")
 _REFERENCE = "#/definitions/"
 _KIND = "x-kubernetes-group-version-kind"
 _KEPT = ("$ref", "type", "x-kubernetes-list-map-keys", "x-kubernetes-patch-merge-key", "x-kubernetes-patch-strategy")
@@ -64,8 +71,12 @@ def _definition(name: str, definition: Definition, kind: Any) -> dict[str, Any]:
 
 
 def _keyed(name: str, key: str, value: dict[str, Any]) -> dict[str, Any]:
-    merge_key = _KEYS.get((name.removeprefix(ARGO), key))
-    return value | ({"x-kubernetes-patch-merge-key": merge_key, "x-kubernetes-patch-strategy": "merge"} if merge_key else {})
+    place = name.removeprefix(ARGO), key
+    if place not in _KEYS:
+        return value
+    merge_key = _KEYS[place]
+    plain = {field: part for field, part in value.items() if field not in _MERGE}
+    return plain | (dict(zip(_MERGE, (merge_key, "merge"), strict=True)) if merge_key else {})
 
 
 def _property(value: Definition) -> dict[str, Any]:
