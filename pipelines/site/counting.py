@@ -28,9 +28,12 @@ class NoBuilder(contract.StepError):
 def leaves_of(overlay: Path) -> dict[str, Any]:
     """Every value in what the overlay builds, by its path, MARKS in place of the site's. Raises NoBuilder, or BadInput."""
     lines = [f"{name}={mark}\n" for name, mark in MARKS.items()]
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder).resolve()
-        manifests = _built(_marked(overlay.resolve(), root, "".join(lines)), root, overlay)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            root = Path(folder).resolve()
+            manifests = _built(_marked(overlay.resolve(), root, "".join(lines)), root, overlay)
+    except OSError as error:
+        raise contract.BadInput(f"{overlay}: cannot be built: {error.strerror}: {error.filename}") from None
     return {path: value for manifest in manifests for path, value in _leaves(manifest, _title(manifest))}
 
 
@@ -77,7 +80,7 @@ def _built(folder: Path, root: Path, overlay: Path) -> Sequence[Any]:
     except subprocess.TimeoutExpired:
         raise contract.BadInput(f"{overlay}: `{' '.join(builder)}` did not end in {_DEADLINE_S} s; does it name a far resource?") from None
     if done.returncode:
-        said = done.stderr.strip().replace(str(root), "") or "nothing"
+        said = " ".join(done.stderr.replace(str(root), "").split()) or "nothing"
         raise contract.BadInput(f"{overlay}: expected a folder that `{' '.join(builder)}` builds, but it says: {said}")
     return [manifest for manifest in yaml.load_all(done.stdout, Loader=_LOADER) if manifest]
 

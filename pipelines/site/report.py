@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,6 +73,7 @@ def rows(found: State) -> list[tuple[str, ...]]:
 
 def advice(found: State) -> list[str]:
     """What to know and to do, a line each; the last one is the next step."""
+    folder = shlex.quote(str(found.overlay))
     missing = [row.parameter.name for row in found.rows if row.missing]
     unfit = [row.parameter.name for row in found.rows if row.unfit]
     lines = [*([f"COUNT is not known: {found.uncounted}"] if found.uncounted else []), *_idle(found), *_unfit(found)]
@@ -79,8 +81,8 @@ def advice(found: State) -> list[str]:
         which = "not set, and needed where the overlay uses it" if found.uncounted else "not set yet"
         lines.append(f"{which}: {', '.join(missing)}")
     if missing or unfit:
-        return [*lines, f"next: python -m pipelines set {found.overlay} {[*missing, *unfit][0]} VALUE"]
-    return [*lines, f"all is set; next: kustomize build {found.overlay} | kubectl apply -f -"]
+        return [*lines, f"next: python -m pipelines set {folder} {[*missing, *unfit][0]} VALUE"]
+    return [*lines, f"all is set; next: kustomize build {folder} | kubectl apply -f -"]
 
 
 def _row(row: Parameter, settings: Mapping[str, values.Setting], leaves: Mapping[str, Any] | None) -> Row:

@@ -99,4 +99,6 @@ def main(argo: Path, core: Path, target: Path) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 4:
+        sys.exit("expected two files: make openapi ARGO=.../swagger.json KUBERNETES=.../swagger.json (api/openapi-spec of their sources)")
     main(*map(Path, sys.argv[1:]))

@@ -16,9 +16,21 @@ Overlay = Callable[..., Path]
 Leaves = dict[str, Any]
 LeavesOf = Callable[[Path], Leaves]
 
+COMPILED = {f"WorkflowTemplate/{name}/.spec": yaml.safe_load(build.compile_named(name))["spec"] for name in build.registry()}
 TRAIN, SERVE = "WorkflowTemplate/train/.spec", "WorkflowTemplate/train-and-serve/.spec"
 TRAINING, DOWNLOAD, PREPARE = f"{TRAIN}.templates[training]", f"{SERVE}.templates[download]", f"{SERVE}.templates[prepare]"
 RUN = "Workflow/train-and-serve/"
+
+
+def literals(name: str, value: str) -> Leaves:
+    """The variable in each container to which Argo does not give its value."""
+    return {
+        f"{spec}.templates[{template['name']}].container.env[{name}].value": value
+        for spec, compiled in COMPILED.items()
+        for template in compiled["templates"]
+        for row in template.get("container", {}).get("env", ())
+        if row["name"] == name and "{{" not in row["value"]
+    }
 
 
 def datasets(spec: str, *templates: str) -> Leaves:
@@ -32,7 +44,7 @@ def datasets(spec: str, *templates: str) -> Leaves:
 
 
 ADDED: dict[str, tuple[dict[str, str], Leaves]] = {
-    "as-root": ({}, {f"{spec}.securityContext.runAsNonRoot": False for spec in (TRAIN, SERVE)}),
+    "as-root": ({}, {f"{spec}.securityContext.runAsNonRoot": False for spec in COMPILED}),
     "existing-claim": ({}, {}),
     "gpu": (
         {"TRAIN_GPUS": "2"},
@@ -50,8 +62,8 @@ ADDED: dict[str, tuple[dict[str, str], Leaves]] = {
     "pull-secret": (
         {"PULL_SECRET": "registry"},
         {
-            **{f"{spec}.imagePullSecrets[0].name": "registry" for spec in (TRAIN, SERVE)},
-            f"{SERVE}.templates[deploy].container.env[PULL_SECRET].value": "registry",
+            **{f"{spec}.imagePullSecrets[0].name": "registry" for spec in COMPILED},
+            **literals("PULL_SECRET", "registry"),
         },
     ),
     "resources": ({}, {}),

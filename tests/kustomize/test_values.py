@@ -106,4 +106,4 @@ def test_a_value_reaches_its_fields_and_no_other(name: str, overlay: Overlay, le
 def test_the_values_of_a_run_are_in_each_template_that_takes_them(overlay: Overlay, leaves_of: Callable[[Path], Leaves]) -> None:
     leaves = leaves_of(overlay("nfs", STEPS="77"))
     found = [path.split("/")[1] for path, value in leaves.items() if path.endswith("parameters[STEPS].value") and value == "77"]
-    assert found == list(build.registry())
+    assert found == [name for name in build.registry() if "- name: STEPS\n" in build.compile_named(name)]
