@@ -87,13 +87,18 @@ def test_the_server_takes_all_of_it(name: str, components: list[str], namespace:
         assert linted.returncode == 0, linted.stdout + linted.stderr
 
 
-def test_apply_twice_and_take_away(namespace: str, tmp_path: Path) -> None:
-    folder = str(overlay(tmp_path, "laptop", namespace, []))
+@pytest.mark.parametrize("name", NEEDED)
+def test_apply_twice_and_take_away(name: str, namespace: str, tmp_path: Path) -> None:
+    folder = str(overlay(tmp_path, name, namespace, []))
+    volume, claim = f"{namespace}.workspace", ("get", "persistentvolumeclaim", "workspace", "-n", namespace, "-o")
     assert all(line.endswith(" created") for line in kubectl("apply", "-k", folder).stdout.splitlines())
+    if name != "laptop":  # a storage class may wait for the first pod; a volume of ours is there at once
+        until(lambda: kubectl(*claim, "jsonpath={.status.phase} {.spec.volumeName}").stdout == f"Bound {volume}", "the claim is bound")
     assert all(line.endswith(" unchanged") for line in kubectl("apply", "-k", folder).stdout.splitlines())
     # The token goes with its account, which may be sooner than kubectl comes to it.
     kubectl("delete", "-k", folder, "--ignore-not-found")
     until(lambda: objects(namespace) == [], "everything gone")
+    until(lambda: not kubectl("get", "persistentvolume", volume, "--ignore-not-found").stdout, "the volume gone")
 
 
 def test_an_apply_starts_one_run_and_no_second(namespace: str, tmp_path: Path) -> None:
