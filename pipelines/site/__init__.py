@@ -7,7 +7,7 @@ defaults, reach the fields of the manifests by the replacements of the component
 from __future__ import annotations
 
 from pipelines.site.generate import files
-from pipelines.site.report import advice, rows, state
+from pipelines.site.table import advice, rows, state
 from pipelines.site.values import set_value
 
 __all__ = ["advice", "files", "rows", "set_value", "state"]

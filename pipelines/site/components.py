@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from pipelines.parameters import PARAMETERS
-from pipelines.site.fields import DATASETS, IMAGE, Entry, Field, Manifest, containers, fields, reads
+from pipelines.site.fields import DATASETS, IMAGE, Entry, Field, Manifest, fields, reads
 
 
 @dataclass(frozen=True)
@@ -66,9 +66,8 @@ def _in_containers(addition: Entry, wanted: Callable[[Entry], bool]) -> Callable
     """Adds the same to each container that is wanted: a copy each, for YAML writes what is one object once and refers to it."""
 
     def adds(spec: Entry) -> Entry:
-        paths = {path for path, container in containers(spec) if wanted(container)}
-        templates = [row for row in spec.get("templates", ()) if f"templates.[name={row['name']}].container" in paths]
-        plain = [row for row in spec.get("containers", ()) if f"containers.[name={row['name']}]" in paths]
+        templates = [row for row in spec.get("templates", ()) if wanted(row.get("container", {}))]
+        plain = [row for row in spec.get("containers", ()) if wanted(row)]
         return {
             **({"templates": [{"name": row["name"], "container": deepcopy(addition)} for row in templates]} if templates else {}),
             **({"containers": [{"name": row["name"], **addition} for row in plain]} if plain else {}),
