@@ -33,13 +33,14 @@ def with_table(readme: str) -> str:
 
 def contents(checkout: Path) -> dict[Path, str]:
     """Every generated file and what it should hold."""
-    from pipelines import build
+    from pipelines import build, train
 
     readme = checkout / "README.md"
     compiled = {
         checkout / "kustomize" / "base" / f"{name}.yaml": build.compile_named(name, "WorkflowTemplate") for name in build.registry()
     }
-    return compiled | {readme: with_table(readme.read_text())}
+    pod = checkout / "kustomize" / "single-node" / "pod.yaml"
+    return compiled | {pod: build.pod_yaml(train.training_pod()), readme: with_table(readme.read_text())}
 
 
 def stale_files(checkout: Path) -> dict[Path, str]:
