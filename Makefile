@@ -6,7 +6,7 @@ python := $(VENV)/bin/python
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test e2e lint format lock compile benchmarks clean
+.PHONY: help setup run test e2e lint format lock compile openapi benchmarks clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ format: setup ## put the code in form
 
 compile: setup ## write the compiled workflows under kustomize/base and the generated tables of README
 	$(python) -m pipelines compile --write
+
+openapi: setup ## merge Argo's and Kubernetes' schemas for kustomize; ARGO=.../swagger.json KUBERNETES=.../swagger.json
+	$(python) -m pipelines.site.schema $(ARGO) $(KUBERNETES) kustomize/base/openapi.json
 
 benchmarks: setup ## every figure that README shows
 	for benchmark in benchmarks/*.py; do $(python) $$benchmark || exit 1; done

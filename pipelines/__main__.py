@@ -48,8 +48,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     runner.add_argument("--keep-serving", action="store_true", help="leave the model server up at the end")
 
-    table = command("parameters", commands.print_parameters, "print the table of parameters")
+    table = command("parameters", commands.print_parameters, "print the table of parameters: of all, or of an overlay with its values")
+    table.add_argument("overlay", nargs="?", type=Path, help="a folder such as kustomize/overlays/nfs")
     table.add_argument("--markdown", action="store_true", help="as a table for a README")
+
+    setter = command("set", commands.set_parameter, "set a parameter's value in an overlay's site.env")
+    setter.add_argument("overlay", type=Path, help="a folder such as kustomize/overlays/nfs")
+    setter.add_argument("name", metavar="NAME", help="a parameter of the table")
+    setter.add_argument("value", metavar="VALUE", nargs=argparse.REMAINDER, help="its value, which may begin with -")
 
     back = command("rollback", commands.roll_back, "serve the version that was released before, where a server of the workspace runs")
     back.add_argument(

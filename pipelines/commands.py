@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipelines import generated, local, parameters, report, summary
+from pipelines import generated, local, parameters, report, site, summary
 from pipelines.build import names
 from steps import contract, release
 
@@ -42,6 +42,7 @@ def compile_pipeline(options: argparse.Namespace) -> int:
     stale = generated.stale_files(CHECKOUT)
     for path, content in stale.items():
         if options.write:
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(content)
         print(f"{'wrote' if options.write else 'stale'}: {path.relative_to(CHECKOUT)}")
     if options.check and stale:
@@ -51,8 +52,24 @@ def compile_pipeline(options: argparse.Namespace) -> int:
 
 
 def print_parameters(options: argparse.Namespace) -> int:
-    """Print the table of parameters."""
-    print(generated.parameters_table(markdown=options.markdown))
+    """Print the table of parameters, or that of an overlay."""
+    if options.overlay is None:
+        print(generated.parameters_table(markdown=options.markdown))
+        return contract.DONE
+    state = site.state(options.overlay)
+    print(generated.table(site.rows(state), options.markdown), *site.advice(state), sep="\n")
+    return contract.DONE
+
+
+def set_parameter(options: argparse.Namespace) -> int:
+    """Set a value in an overlay's site.env, and say what is still to be set there."""
+    if len(options.value) != 1:
+        raise contract.BadInput(f"set: expected OVERLAY NAME VALUE, got {len(options.value)} values; put quotes around one with blanks")
+    site.set_value(options.overlay, options.name, options.value[0])
+    try:
+        print(*site.advice(site.state(options.overlay)), sep="\n")
+    except contract.BadInput as error:
+        contract.log(f"{options.name} is set, but {error}")
     return contract.DONE
 
 
