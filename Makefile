@@ -28,7 +28,8 @@ test: setup lint ## all tests that need no cluster
 	TMPDIR=$(CURDIR)/.tmp $(python) -m pytest --basetemp=.tmp/pytest -n 2 --dist loadfile -m "not e2e" $(ARGS)
 
 e2e: setup ## the tests on a cluster (KUBECONFIG)
-	$(python) -m pytest -m e2e $(ARGS)
+	@mkdir -p .tmp
+	TMPDIR=$(CURDIR)/.tmp $(python) -m pytest --basetemp=.tmp/pytest-e2e -m e2e --durations=15 $(ARGS)
 
 lint: setup ## style, types, and generated files
 	$(python) -m ruff check --no-cache
