@@ -53,6 +53,8 @@ benchmarks: setup ## every figure that README shows
 lock: ## pin all requirements anew (needs uv)
 	uv pip compile --universal --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
 		--python-version 3.11 --all-extras --upgrade pyproject.toml -o requirements.txt
+	uv pip compile --universal --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
+		--python-version 3.11 --extra steps --constraint requirements.txt pyproject.toml -o requirements-steps.txt
 
 clean: ## remove what these commands made: .venv, workspace, caches
 	rm -rf $(VENV) workspace .tmp build dist .mypy_cache .ruff_cache .hypothesis *.egg-info

@@ -12,7 +12,7 @@ import shlex
 import shutil
 import uuid
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,13 @@ CENSUS = ROOT.parent / "shared" / "data" / "census"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Without a cluster, and the commands that people use on one, the tests of this folder are skipped."""
+    """Without a cluster, and the commands that people use on one, the tests of this folder are skipped; with one, they take their time."""
     here = [item for item in items if Path(__file__).parent in item.path.parents]
     missing = [name for name in ("argo", "kubectl", "kustomize") if shutil.which(name) is None]
     without = f"no {' and no '.join(missing)} on PATH" if missing else ""
     reason = without if "KUBECONFIG" in os.environ else "KUBECONFIG names no cluster"
-    for item in here if reason else ():
-        item.add_marker(pytest.mark.skip(reason=reason))
+    for item in here:
+        item.add_marker(pytest.mark.skip(reason=reason) if reason else pytest.mark.timeout(900))
 
 
 @pytest.fixture(scope="session")
@@ -47,17 +47,27 @@ def make_site(images: None, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     """Makes a site from an overlay of the project, copied as README says; its namespace enforces Pod Security "restricted"."""
     sites: list[Site] = []
 
-    def make(name: str, overlay: str = "laptop", components: tuple[str, ...] = (), **values: Any) -> Site:
+    def make(
+        name: str,
+        overlay: str = "overlays/laptop",
+        components: tuple[str, ...] = (),
+        replace: Mapping[str, str] | None = None,
+        **values: Any,
+    ) -> Site:
         namespace = f"tiphys-{name}-{uuid.uuid4().hex[:6]}"
         tree = tmp_path_factory.mktemp(name) / "kustomize"
         shutil.copytree(ROOT / "kustomize", tree)
-        mine = tree / "overlays" / "mine"
-        shutil.copytree(tree / "overlays" / overlay, mine)
+        mine = (tree / overlay).with_name("mine")
+        shutil.copytree(tree / overlay, mine)
+        where = "../" * len(Path(overlay).parts) + "components"
         command("kubectl", "create", "namespace", namespace)
         command("kubectl", "label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
         command("kustomize", "edit", "set", "namespace", namespace, where=mine)
+        for taken, given in (replace or {}).items():
+            kustomization = mine / "kustomization.yaml"
+            kustomization.write_text(kustomization.read_text().replace(f"{where}/{taken}\n", f"{where}/{given}\n"))
         for component in components:
-            command("kustomize", "edit", "add", "component", f"../../components/{component}", where=mine)
+            command("kustomize", "edit", "add", "component", f"{where}/{component}", where=mine)
         sites.append(Site(mine, namespace))
         sites[-1].set(REGISTRY=REGISTRY, IMAGE_SUFFIX=SUFFIX, **values)
         return sites[-1]

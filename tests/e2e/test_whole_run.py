@@ -22,7 +22,7 @@ import pytest
 from tests.e2e.clients import Loop, version
 from tests.e2e.cluster import NODE, ROOT, Site, command, nodes, outputs, until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.e2e
 MODEL = "census"
 STEPS = ["download", "prepare", "train", "export", "validate", "deploy", "benchmark"]
 RUN = {"TARGET_ACCURACY": 0.84, "DATA_FORMAT": "census", "MODEL_NAME": MODEL, "REPLICAS": 2, "STEPS": 200}
