@@ -17,10 +17,14 @@ def put_rows(site: Site) -> None:
     site.put("incoming/rows.csv", ROWS)
 
 
-def submit(site: Site, model: str, plan: dict[str, Any], **parameters: Any) -> str:
-    """A run of the workflow of one pod, with a program that follows a plan."""
+def prepare(site: Site, model: str, plan: dict[str, Any]) -> dict[str, Any]:
+    """Put the program and its plan on the volume; the parameters of a run with them."""
     site.put(f"programs/{model}/program.py", PROGRAM)
     site.put(f"programs/{model}/plan.json", json.dumps(plan))
     given = {"MODEL_NAME": model, "MODEL_DIR": f"/nfs/programs/{model}", "MODEL_SCRIPT": "program.py", "STEPS": 20, "TARGET_ACCURACY": 0.8}
-    given |= {"DATA_URL": "file:///nfs/incoming/rows.csv", "DATA_FORMAT": "csv"}
-    return site.submit("train", **(given | parameters))
+    return given | {"DATA_URL": "file:///nfs/incoming/rows.csv", "DATA_FORMAT": "csv"}
+
+
+def submit(site: Site, model: str, plan: dict[str, Any], **parameters: Any) -> str:
+    """A run of the workflow of one pod, with a program that follows a plan."""
+    return site.submit("train", **(prepare(site, model, plan) | parameters))
