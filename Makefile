@@ -28,7 +28,8 @@ test: setup lint ## all tests that need no cluster
 	TMPDIR=$(CURDIR)/.tmp $(python) -m pytest --basetemp=.tmp/pytest -n 2 --dist loadfile -m "not e2e" $(ARGS)
 
 e2e: setup ## the tests on a cluster (KUBECONFIG)
-	$(python) -m pytest -m e2e $(ARGS)
+	@mkdir -p .tmp
+	TMPDIR=$(CURDIR)/.tmp $(python) -m pytest --basetemp=.tmp/pytest-e2e -m e2e --durations=15 $(ARGS)
 
 lint: setup ## style, types, and generated files
 	$(python) -m ruff check --no-cache
@@ -52,6 +53,8 @@ benchmarks: setup ## every figure that README shows
 lock: ## pin all requirements anew (needs uv)
 	uv pip compile --universal --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
 		--python-version 3.11 --all-extras --upgrade pyproject.toml -o requirements.txt
+	uv pip compile --universal --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
+		--python-version 3.11 --extra steps --constraint requirements.txt pyproject.toml -o requirements-steps.txt
 
 clean: ## remove what these commands made: .venv, workspace, caches
 	rm -rf $(VENV) workspace .tmp build dist .mypy_cache .ruff_cache .hypothesis *.egg-info

@@ -32,6 +32,14 @@ def _parser() -> argparse.ArgumentParser:
         default="Workflow",
         help="a Workflow to submit, or a template to install [%(default)s]",
     )
+    compiler.add_argument(
+        "-p",
+        "--parameter",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a value in place of the table's default, also one of the site, such as REGISTRY; repeat for more",
+    )
     generated = compiler.add_mutually_exclusive_group()
     generated.add_argument("--check", action="store_true", help="exit 1 when a committed generated file is stale")
     generated.add_argument("--write", action="store_true", help="write the committed generated files")

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from pipelines import generated, local, parameters, report, site, summary
 from pipelines.build import names
 from steps import contract, release
@@ -33,7 +35,7 @@ def compile_pipeline(options: argparse.Namespace) -> int:
     from pipelines import build
 
     if options.pipeline and not (options.check or options.write):
-        sys.stdout.write(build.compile_named(options.pipeline, options.kind))
+        sys.stdout.write(_filled(build.compile_named(options.pipeline, options.kind), _given(options.parameter)))
         return contract.DONE
     if options.pipeline or not (options.check or options.write):
         raise contract.BadInput(
@@ -49,6 +51,21 @@ def compile_pipeline(options: argparse.Namespace) -> int:
         contract.log("error: generated files are stale; `make compile` writes them")
         return contract.UNEXPECTED
     return contract.DONE
+
+
+def _filled(text: str, given: Mapping[str, str]) -> str:
+    """A compiled pipeline with values of one's own, of a run or of the site, where it has the table's defaults."""
+    if not given:
+        return text
+    from pipelines.build import writer
+
+    for name, value in given.items():
+        contract.parse(name, parameters.find(name).kind, value)
+    try:
+        manifest = site.fill(yaml.safe_load(text), given)
+    except KeyError as error:
+        raise contract.BadInput(f"-p {error.args[0]}: it lands in no field of this pipeline; leave it out") from None
+    return f"{text.partition(chr(10))[0]}\n{writer.to_yaml(manifest)}"
 
 
 def print_parameters(options: argparse.Namespace) -> int:

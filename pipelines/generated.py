@@ -42,13 +42,14 @@ def with_table(readme: str) -> str:
 
 def contents(checkout: Path) -> dict[Path, str]:
     """Every generated file and what it should hold."""
-    from pipelines import build
+    from pipelines import build, train
     from pipelines.build import writer
 
     readme, kustomize = checkout / "README.md", checkout / "kustomize"
     templates = {f"{name}.yaml": build.compile_named(name, "WorkflowTemplate") for name in build.registry()}
-    manifests = [yaml.load(text, Loader=_LOADER) for text in templates.values()]  # noqa: S506 (a safe loader, in C where there is one)
-    installed = {f"base/{name}": text for name, text in templates.items()} | site.files(list(templates), manifests, writer.to_yaml)
+    compiled = {f"base/{name}": text for name, text in templates.items()} | {"single-node/pod.yaml": build.pod_yaml(train.training_pod())}
+    manifests = [yaml.load(text, Loader=_LOADER) for text in compiled.values()]  # noqa: S506 (a safe loader, in C where there is one)
+    installed = compiled | site.files(list(templates), manifests, writer.to_yaml)
     return {kustomize / path: text for path, text in installed.items()} | {readme: with_table(readme.read_text())}
 
 

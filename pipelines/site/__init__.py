@@ -6,8 +6,9 @@ defaults, reach the fields of the manifests by the replacements of the component
 
 from __future__ import annotations
 
+from pipelines.site.filling import fill
 from pipelines.site.generate import files
 from pipelines.site.table import advice, rows, state
 from pipelines.site.values import set_value
 
-__all__ = ["advice", "files", "rows", "set_value", "state"]
+__all__ = ["advice", "files", "fill", "rows", "set_value", "state"]
