@@ -45,8 +45,8 @@ _CONTAINER = {
     f"volumeMounts.[name={WORKSPACE}].mountPath": "NFS_PATH",
 }
 _TRAINING = {"resources.requests.cpu": "TRAIN_CPU", "resources.requests.memory": "TRAIN_MEMORY"}
-# What the operating system calls the user.
-_SYNONYMS = {"USER": "USER_NAME", "LOGNAME": "USER_NAME"}
+# What begins a variable's value that is filled in later: by Argo when the workflow runs, by Kubernetes when the container starts.
+_LATER = ("{{", "$(")
 
 
 def fields(manifest: Manifest) -> Iterator[tuple[str, Field]]:
@@ -56,8 +56,9 @@ def fields(manifest: Manifest) -> Iterator[tuple[str, Field]]:
         if find(manifest, f"spec.{path}") is None:
             continue
         if path.endswith(".image"):
-            yield "REGISTRY", Field(kind, name, f"spec.{path}", side=0)
+            # The suffix first: a registry may hold IMAGE itself, and moves what comes after it.
             yield "IMAGE_SUFFIX", Field(kind, name, f"spec.{path}", side=1)
+            yield "REGISTRY", Field(kind, name, f"spec.{path}", side=0)
         else:
             yield parameter, Field(kind, name, f"spec.{path}")
 
@@ -111,7 +112,5 @@ def _paths_of_container(container: Entry) -> Iterator[tuple[str, str]]:
     for path, parameter in _TRAINING.items() if reads(container, "STEPS") else ():
         yield parameter, path
     for row in container.get("env", ()):
-        parameter = _SYNONYMS.get(row["name"], row["name"])
-        # Argo fills in what stands in braces, when the workflow runs.
-        if parameter in PARAMETERS and "{{" not in row.get("value", "{{"):
-            yield parameter, f"env.[name={row['name']}].value"
+        if row["name"] in PARAMETERS and not row.get("value", "").startswith(_LATER):
+            yield row["name"], f"env.[name={row['name']}].value"

@@ -49,7 +49,7 @@ def tree(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def overlay(tree: Path) -> Callable[..., Path]:
-    """An overlay of the copy, with components added and values set; `overlay("nfs", "gpu", USER_ID="7")`."""
+    """An overlay of the copy, with components added and values set: `overlay("nfs", "gpu", USER_ID="7")`."""
 
     def make(name: str, *components: str, **values: str) -> Path:
         folder = tree / "overlays" / name

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pipelines import build, site
-from pipelines.build import writer
+from pipelines import build
 
 Overlay = Callable[..., Path]
 Leaves = dict[str, Any]
@@ -123,56 +122,41 @@ def test_a_disk_of_the_node_is_seen_as_a_claim(tree: Path, overlay: Overlay, lea
     }
 
 
-POD = """
-apiVersion: v1
-kind: Pod
-metadata: {name: training}
-spec:
-  securityContext: {runAsNonRoot: true, runAsUser: 1000, runAsGroup: 1000, fsGroup: 1000}
-  volumes:
-  - {name: workspace, persistentVolumeClaim: {claimName: workspace}}
-  containers:
-  - name: main
-    image: docker.io/tiphys
-    imagePullPolicy: IfNotPresent
-    env:
-    - {name: NFS_PATH, value: /nfs}
-    - {name: DATASET_DIR, value: datasets}
-    - {name: DATA_URL, value: "generated://criteo?rows=200000&seed=1"}
-    - {name: STEPS, value: "500"}
-    - {name: USER_NAME, value: tiphys}
-    - {name: LOGNAME, value: tiphys}
-    - {name: OUTPUTS_FOLDER, value: /scratch/outputs}
-    resources: {requests: {cpu: 500m, memory: 1Gi}}
-    volumeMounts:
-    - {name: workspace, mountPath: /nfs}
-"""
 OF_THE_POD = {
     "CLAIM": ("disk", ["spec.volumes[workspace].persistentVolumeClaim.claimName"]),
+    "CHECKPOINT_DIR": ("points", []),  # it is OUTPUT_DIR there
     "DATASET_DIR": ("/data", ["env[DATASET_DIR].value", "spec.volumes[datasets].hostPath.path", "volumeMounts[datasets].mountPath"]),
+    "FS_ID": ("8", ["spec.securityContext.fsGroup"]),
+    "IMAGE_SUFFIX": (":8", ["image"]),
     "NFS_PATH": ("/exports", ["env[NFS_PATH].value", "volumeMounts[workspace].mountPath"]),
+    "OUTPUT_DIR": ("results", ["env[OUTPUT_DIR].value"]),
+    "PULL_SECRET": ("registry", ["spec.imagePullSecrets[0].name"]),
     "S3_SECRET": ("bucket", ["envFrom[0].secretRef.name"]),
     "STEPS": ("50", ["env[STEPS].value"]),
-    "TRAIN_GPUS": ("3", ["resources.limits.nvidia.com/gpu"]),
-    "USER_ID": ("7", ["spec.securityContext.runAsUser"]),
-    "USER_NAME": ("ann", ["env[LOGNAME].value", "env[USER_NAME].value"]),
+    "TF_SERVING_PORT": ("9000", []),
+    "TRAIN_GPUS": ("8", ["resources.limits.nvidia.com/gpu"]),
+    "TRAIN_MEMORY": ("8Gi", ["resources.requests.memory"]),
+    "USER_ID": ("8", ["spec.securityContext.runAsUser"]),
+    "USER_NAME": ("ann", ["env[USER_NAME].value"]),
 }
 
 
 @pytest.mark.parametrize("name", OF_THE_POD)
 def test_a_plain_pod_takes_values_as_a_template_does(name: str, tree: Path, leaves_of: LeavesOf) -> None:
-    (tree / "single-node" / "pod.yaml").write_text(POD)
-    manifests = [yaml.safe_load(build.compile_named(pipeline, "WorkflowTemplate")) for pipeline in build.registry()]
-    for path, text in site.files([], [*manifests, yaml.safe_load(POD)], writer.to_yaml).items():
-        (tree / path).write_text(text)
     folder = tree / "single-node"
     kustomization = yaml.safe_load((folder / "kustomization.yaml").read_text())
-    kustomization["components"] += ["../components/s3", "../components/gpu", "../components/node-datasets"]
+    kustomization["components"] += [f"../components/{component}" for component in ("s3", "gpu", "pull-secret", "node-datasets")]
     (folder / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
     value, fields = OF_THE_POD[name]
-    given = {"NFS_SERVER": "nfs", "USER_ID": "1000", "GROUP_ID": "1000", "FS_ID": "1000", "DATASET_DIR": "/datasets", name: value}
-    (folder / "site.env").write_text("".join(f"{key}={text}\n" for key, text in given.items()))
-    pod = {path: text for path, text in leaves_of(folder).items() if path.startswith("Pod/")}
-    landed = [path for path, text in pod.items() if str(text) == value]
-    assert sorted(path.removeprefix("Pod/training/.").removeprefix("spec.containers[main].") for path in landed) == fields
-    assert pod["Pod/training/.spec.containers[main].env[DATA_URL].value"] == ""
+
+    def pod(**values: str) -> Leaves:
+        given = {"NFS_SERVER": "nfs", "USER_ID": "1000", "GROUP_ID": "1000", "FS_ID": "1000", **values}
+        (folder / "site.env").write_text("".join(f"{key}={text}\n" for key, text in given.items()))
+        return {path: text for path, text in leaves_of(folder).items() if path.startswith("Pod/")}
+
+    before, after = pod(), pod(**{name: value})
+    changed = [path for path in after if before.get(path) != after[path]]
+    assert sorted(path.removeprefix("Pod/training/.").removeprefix("spec.containers[main].") for path in changed) == fields
+    assert all(value in str(after[path]) for path in changed)
+    assert before.keys() == after.keys()
+    assert after["Pod/training/.spec.containers[main].env[DATA_URL].value"] == ""

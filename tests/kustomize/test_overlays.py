@@ -204,3 +204,21 @@ def test_a_users_patch_on_a_template_changes_what_it_names_and_nothing_else(over
         f"{spec}.volumes[cache].name": "cache",
         f"{spec}.volumes[cache].emptyDir.sizeLimit": "1Gi",
     }
+
+
+def test_single_node_is_a_pod_and_its_volume_and_no_root(tree: Path, built: Built, any_builder: tuple[str, ...]) -> None:
+    folder = tree / "single-node"
+    done = subprocess.run([*any_builder, str(folder)], capture_output=True, text=True, check=False)
+    assert "`data.NFS_SERVER` is missing" in done.stderr
+    with (folder / "site.env").open("a") as site_env:
+        site_env.write("NFS_SERVER=10.35.215.25\nUSER_ID=1234\n")
+    kustomization = (folder / "kustomization.yaml").read_text()
+    (folder / "kustomization.yaml").write_text(kustomization.replace("namespace: tiphys", "namespace: ann"))
+    volume, claim, pod = built(folder)
+    assert [document["kind"] for document in (volume, claim, pod)] == ["PersistentVolume", "PersistentVolumeClaim", "Pod"]
+    assert (volume["metadata"]["name"], volume["spec"]["claimRef"]["namespace"]) == ("ann.workspace", "ann")
+    assert claim["spec"]["volumeName"] == "ann.workspace"
+    assert "training" in pod["metadata"]["name"]
+    assert pod["spec"]["securityContext"]["runAsUser"] == 1234
+    assert pod["spec"]["securityContext"]["runAsNonRoot"]
+    assert yaml.safe_load((folder / "pod.yaml").read_text())["spec"]["containers"] == pod["spec"]["containers"]
