@@ -74,11 +74,14 @@ def step(what: ModuleType | Chain, *, retry: Retry = AFTER_FAULTS, account: str 
     return Step(name, command, tuple(module.__name__ for module in modules), settings, tuple(outputs), retry, account)
 
 
-def pipeline(name: str, *steps: Step) -> WorkflowTemplate:
-    """The steps, one after another, as a WorkflowTemplate. Raises contract.BadInput for whatever could not run."""
+def pipeline(name: str, *steps: Step, at_once: bool = False) -> WorkflowTemplate:
+    """The steps, one after another, as a WorkflowTemplate. Raises contract.BadInput for whatever could not run.
+
+    A run waits for another one of the same model, unless it is to start `at_once`.
+    """
     from pipelines.build import workflow
 
-    return workflow.template(name, steps)
+    return workflow.template(name, steps, at_once)
 
 
 def _last_part(module: ModuleType) -> str:

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.skipif(ARGO is None, reason="no argo 
 
 
 @pytest.mark.parametrize("kind", ["Workflow", "WorkflowTemplate"])
-@pytest.mark.parametrize("name", ["train", "train-and-serve"])
+@pytest.mark.parametrize("name", ["rollback", "train", "train-and-serve"])
 def test_argo_finds_nothing_to_complain_of(tmp_path: Path, name: str, kind: str) -> None:
     file = tmp_path / f"{name}.yaml"
     file.write_text(build.compile_named(name, "Workflow" if kind == "Workflow" else "WorkflowTemplate"))
