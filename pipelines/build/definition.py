@@ -82,11 +82,14 @@ def pod(what: Chain) -> Pod:
     return pods.manifest(step(what))
 
 
-def pipeline(name: str, *steps: Step) -> WorkflowTemplate:
-    """The steps, one after another, as a WorkflowTemplate. Raises contract.BadInput for whatever could not run."""
+def pipeline(name: str, *steps: Step, at_once: bool = False) -> WorkflowTemplate:
+    """The steps, one after another, as a WorkflowTemplate. Raises contract.BadInput for whatever could not run.
+
+    A run waits for another one of the same model, unless it is to start `at_once`.
+    """
     from pipelines.build import workflow
 
-    return workflow.template(name, steps)
+    return workflow.template(name, steps, at_once)
 
 
 def _last_part(module: ModuleType) -> str:
