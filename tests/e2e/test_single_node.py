@@ -50,8 +50,11 @@ def test_it_trains_and_leaves_log_checkpoints_and_model_in_the_output_folder(sit
 
 
 def test_applied_again_after_its_end_it_changes_nothing_and_a_new_pod_goes_on_from_the_checkpoints(site: Site) -> None:
-    assert "pod/training unchanged" in site.kubectl("apply", "-f", "-", give=site.build())
+    version = ("get", "pod", "training", "-o", "jsonpath={.metadata.uid} {.metadata.resourceVersion}")
+    before = site.kubectl(*version)
+    site.apply()
+    assert site.kubectl(*version) == before
     site.kubectl("delete", "pod", "training")
     site.apply()
     until("the end of the second pod", lambda: ended(site), 300)
-    assert "step 60" in site.kubectl("logs", "training")
+    assert "continuing from step-" in site.kubectl("logs", "training")
