@@ -77,6 +77,14 @@ class Site:
         status = self.workflow(name).get("status", {})
         return status if status.get("phase") in DONE else None
 
+    def log_of(self, status: Mapping[str, Any]) -> str:
+        """What the pod that started last has said, and how Argo calls its end."""
+        last = max((node for node in status["nodes"].values() if node["type"] == "Pod"), key=lambda node: str(node["startedAt"]))
+        pods = json.loads(self.kubectl("get", "pods", "-o", "json"))["items"]
+        found = [pod for pod in pods if pod["metadata"].get("annotations", {}).get("workflows.argoproj.io/node-id") == last["id"]]
+        log = self.kubectl("logs", found[0]["metadata"]["name"], "-c", "main", check=False) if found else "its pod is gone"
+        return f"{last['displayName']}: {last.get('message')}\n{log}"
+
     def pod_of(self, workflow: str, node: str, timeout_s: float = 120) -> str:
         """The pod of a node that runs now, by the node's name as Argo displays it."""
 

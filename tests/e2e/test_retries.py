@@ -59,20 +59,12 @@ def submitted(site: Site) -> dict[str, str]:
     return {model: plans.submit(site, model, plan, **parameters) for model, (plan, parameters, *_) in CASES.items()}
 
 
-def log_of(site: Site, status: dict[str, Any]) -> str:
-    """What the last try of training has said."""
-    last = max((node for node in status["nodes"].values() if node["type"] == "Pod"), key=lambda node: str(node["startedAt"]))
-    pods = json.loads(site.kubectl("get", "pods", "-o", "json"))["items"]
-    found = [pod for pod in pods if pod["metadata"]["annotations"].get("workflows.argoproj.io/node-id") == last["id"]]
-    return site.kubectl("logs", found[0]["metadata"]["name"], "-c", "main")
-
-
 @pytest.mark.parametrize("model", CASES)
 def test_each_end_of_a_try_has_the_consequence_of_the_table(site: Site, submitted: dict[str, str], model: str) -> None:
     _, _, phase, codes, said = CASES[model]
     status = site.wait(submitted[model])
-    assert (status["phase"], exit_codes(status, "training")) == (phase, codes), log_of(site, status)
-    assert said in log_of(site, status)
+    assert (status["phase"], exit_codes(status, "training")) == (phase, codes), site.log_of(status)
+    assert said in site.log_of(status)
     if phase == "Succeeded":
         assert outputs(status, "training")["attempts"] == str(codes.count("3") + 1)
 
@@ -152,7 +144,7 @@ def test_storage_whose_rights_are_taken_away_ends_the_run_and_is_named(site: Sit
     site.shell("chmod 0500 /nfs/tiphys/locked")  # the output folder can no longer be made
     status = site.wait(workflow)
     assert (status["phase"], exit_codes(status, "training")) == ("Failed", ["2"])
-    assert "Permission denied: /nfs/tiphys/locked/output" in log_of(site, status)
+    assert "Permission denied: /nfs/tiphys/locked/output" in site.log_of(status)
 
 
 def test_of_two_runs_of_a_model_the_second_waits(site: Site) -> None:

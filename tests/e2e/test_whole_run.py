@@ -98,7 +98,7 @@ def served_version(site: Site) -> int:
 
 
 def test_the_run_goes_through_every_step(site: Site, first: dict[str, Any]) -> None:
-    assert first["phase"] == "Succeeded", first.get("message")
+    assert first["phase"] == "Succeeded", site.log_of(first)
     assert [name for name in STEPS if nodes(first)[name]["phase"] == "Succeeded"] == STEPS
     assert float(outputs(first, "train")["accuracy"]) >= 0.84
     assert outputs(first, "validate") == {"version": "1"}
@@ -134,7 +134,7 @@ def test_a_second_release_from_a_file_loses_no_request(site: Site, first: dict[s
     with Loop(address(site), MODEL) as loop:
         status = site.wait(site.submit("train-and-serve", DATA_URL="file:///nfs/incoming/adult.zip", **RUN), timeout_s=600)
         until("an answer of version 2", lambda: 2 in loop.versions)
-    assert status["phase"] == "Succeeded", status.get("message")
+    assert status["phase"] == "Succeeded", site.log_of(status)
     assert outputs(status, "validate") == {"version": "2"}
     assert (loop.failed, loop.succeeded > 100, served_version(site)) == ([], True, 2)
 
@@ -148,7 +148,7 @@ def test_a_model_that_breaks_after_validation_never_serves(site: Site, first: di
         site.shell(f"truncate -s 100 /nfs/tiphys/{MODEL}/output/{MODEL}/3/variables/variables.data-00000-of-00001")
         command("argo", "resume", "-n", site.namespace, workflow)
         status = site.wait(workflow, timeout_s=600)
-    assert status["phase"] == "Failed"
+    assert status["phase"] == "Failed", site.log_of(status)
     assert {name: nodes(status)[name]["phase"] for name in ("validate", "deploy")} == {"validate": "Succeeded", "deploy": "Failed"}
     assert "benchmark" not in nodes(status)
     assert (loop.failed, loop.versions, served_version(site)) == ([], {2}, 2)

@@ -62,6 +62,7 @@ CASES: dict[str, tuple[str, str, str]] = {
     "REPLICAS": ("nfs", "5", RUN_VALUE),
     "RESTART_LIMIT": ("nfs", "0", RUN_VALUE),
     "RETRY_LIMIT": ("nfs", "2", RUN_VALUE),
+    "ROLLBACK_VERSION": ("nfs", "3", RUN_VALUE),
     "SEED": ("nfs", "7", RUN_VALUE),
     "STEPS": ("nfs", "50", RUN_VALUE),
     "TARGET_ACCURACY": ("nfs", "", RUN_VALUE),
