@@ -1,0 +1,190 @@
+"""Expressions (expr-lang), before they run: syntax, functions, variables, types; and their value, where all variables are known."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pipelines.check import functions
+from pipelines.check.fields import near
+from pipelines.check.findings import Path, Problem
+from pipelines.check.scope import Scope
+from pipelines.local.errors import EvaluationError
+from pipelines.local.language import builtins, evaluate, names, parser, syntax, types, words
+from pipelines.local.language.syntax import Node
+
+_FUNCTIONS = dict.fromkeys(functions.ARGO, len)
+_TAG = re.compile(r"\{\{(?!=)([^{}]*)\}\}")
+
+
+@dataclass(frozen=True)
+class Text:
+    """An expression in a document: its field, where in the field's text it begins, and what must come out (empty: anything)."""
+
+    path: Path
+    text: str
+    offset: int = 0
+    wanted: str = ""
+
+    def problem(self, rule: str, message: str, fix: str) -> Problem:
+        """What is wrong with it."""
+        shown = " ".join(self.text.split())
+        return Problem(rule, self.path, f"{shown[:100]}{'...' if len(shown) > 100 else ''}: {message}", fix, self.offset)
+
+
+def check(given: Text, scope: Scope) -> Iterator[Problem]:
+    """What is wrong with an expression; tags inside it count as something that is not known yet."""
+    placeholders: dict[str, None] = {}
+
+    def placeholder(match: re.Match[str]) -> str:
+        placeholders[f"tag_{match.start()}"] = None
+        return f"tag_{match.start()}"
+
+    text = _TAG.sub(placeholder, given.text)
+    inner = scope.with_names(placeholders)
+    try:
+        node = parser.parse(text)
+    except EvaluationError as error:
+        yield given.problem("broken-expression", _without_text(error), _hint(given.text))
+        return
+    found = list(_functions(node, given)) or list(_variables(text, node, inner, given)) or list(_types(node, inner, given, placeholders))
+    yield from found
+    if not found and not placeholders:
+        yield from _value(text, scope, given)
+
+
+def _without_text(error: EvaluationError) -> str:
+    return re.sub(r"^(['\"]).*\1: ", "", str(error), flags=re.DOTALL)
+
+
+def _hint(text: str) -> str:
+    if re.search(r"(?<![=!<>])=(?!=)", text) and "let " not in text:
+        return "compare with == (a single = assigns)"
+    if re.search(r"\$\{|\bAND\b|\bOR\b|<>", text):
+        return "write the operators of the expression language: &&, ||, !, ==, !="
+    return "see https://expr-lang.org/docs/language-definition"
+
+
+def _all(node: Node) -> Iterator[Node]:
+    pending = [node]
+    while pending:
+        node = pending.pop()
+        pending += syntax.parts(node)
+        yield node
+
+
+def _functions(node: Node, given: Text) -> Iterator[Problem]:
+    for part in _all(node):
+        match part:
+            case syntax.Call(syntax.Name(name), _) if name not in functions.ARGO:
+                known = [*words.BUILTINS, *words.PREDICATES, *functions.ARGO - {"sprig"}]
+                yield given.problem("unknown-function", f"there is no function {name}", near(name, known))
+            case syntax.Member(syntax.Name("sprig"), syntax.Literal(str() as name), _) if name not in functions.SPRIG:
+                yield given.problem("unknown-function", f"there is no function sprig.{name}", near(name, functions.SPRIG))
+            case syntax.Builtin(name, arguments) if name in builtins.FUNCTIONS:
+                _, least, most = builtins.FUNCTIONS[name]
+                if not least <= len(arguments) <= most:
+                    count = str(least) if least == most else f"{least} to {most}"
+                    yield given.problem(
+                        "expression-type", f"{name} takes {count} arguments, and here are {len(arguments)}", f"give {count}"
+                    )
+
+
+def _variables(text: str, node: Node, scope: Scope, given: Text) -> Iterator[Problem]:
+    found = [name for name in names.variables(text) if name.split(".")[0] not in functions.ARGO]
+    roots = scope.roots()
+    for name in found:
+        longer = any(other.startswith(f"{name}.") for other in found)
+        first = name.split(".")[0]
+        if longer or name in ("$env",) or scope.begins(name):
+            continue
+        missing = scope.missing(name)
+        if missing is None:
+            continue
+        hyphened = _hyphened(node, name, scope)
+        if hyphened:
+            yield given.problem("undefined-variable", f"{name} - ... is a subtraction", f"write {hyphened}")
+            return
+        if first not in roots and first not in ("steps", "tasks", "item"):
+            missing = (f"there is no variable {name}", near(name, roots))
+        yield given.problem("undefined-variable", *missing)
+
+
+def _hyphened(node: Node, name: str, scope: Scope) -> str:
+    """`steps['my-step']` where a name with a hyphen was written as steps.my-step."""
+    for part in _all(node):
+        match part:
+            case syntax.Binary("-", left, _) if names.path(left) == name:
+                owner, _, last = name.rpartition(".")
+                known = [*scope.names, *(f"{scope.nodes.prefix}.{each}" for each in scope.nodes.all)]
+                full = next((each for each in known if each.startswith(f"{owner}.{last}-")), "")
+                return f"{owner}['{full.removeprefix(f'{owner}.')}']" if full and owner else ""
+    return ""
+
+
+def _types(node: Node, scope: Scope, given: Text, placeholders: dict[str, None]) -> Iterator[Problem]:
+    def member(path: str) -> str | None:
+        is_text = path and path not in placeholders and path.split(".")[0] not in functions.ARGO and path != "item" and scope.known(path)
+        return "string" if is_text else None
+
+    env: dict[str, Any] = {**dict.fromkeys((root.split("[")[0] for root in scope.roots()), _Unknown()), **_FUNCTIONS}
+    try:
+        kind = types.kind(node, env, (), member)
+    except EvaluationError as error:
+        yield given.problem("expression-type", *_mismatch(str(error)))
+        return
+    except RecursionError:
+        yield given.problem("broken-expression", "it is nested too deep", "make it shorter")
+        return
+    if given.wanted and kind not in (None, given.wanted):
+        yield given.problem(
+            "expression-type", f"expected a {given.wanted}, and this gives a {kind}", "compare with something: ... == '...'"
+        )
+
+
+class _Unknown:
+    """Stands for a value of which nothing is known."""
+
+    def __call__(self) -> None:
+        """The language's types take what can be called for something unknown."""
+
+
+def _mismatch(message: str) -> tuple[str, str]:
+    if "string" in message and "number" in message:
+        what = "text and a number are never equal" if "==" in message or "!=" in message else "text and a number cannot be compared"
+        return f"{what} ({message})", "put the number in quotes, or convert the text with asInt(...)"
+    return message, "make both sides of one type: asInt(...), asFloat(...), string(...)"
+
+
+def _value(text: str, scope: Scope, given: Text) -> Iterator[Problem]:
+    """What goes wrong with the values that the workflow gives its parameters."""
+    needed = [name for name in names.variables(text) if name.split(".")[0] not in functions.ARGO]
+    values = {name: scope.names.get(name) for name in needed if not scope.begins(name)}
+    if not values or None in values.values() or names.missing_functions(text):
+        return
+    try:
+        evaluate.value(text, values)
+    except EvaluationError as error:
+        if "not supported" in str(error):
+            return  # the language has more than the runner
+        told = ", ".join(f"{name} is {value!r}" for name, value in values.items())
+        yield given.problem("expression-value", f"{error} (with the workflow's own values: {told})", "change the value or the expression")
+
+
+def tag_problems(path: Path, text: str, scope: Scope, check_name: Callable[[str, int], Iterator[Problem]]) -> Iterator[Problem]:
+    """The problems of all tags of a text: expressions here, names by `check_name(name, offset)`."""
+    position = 0
+    while (start := text.find("{{", position)) >= 0:
+        end = text.find("}}", start + 2)
+        if end < 0:
+            if re.match(r"\{\{=|\{\{ *(workflow|inputs|outputs|steps|tasks|item|pod|retries|lastRetry)\b", text[start:]):
+                yield Problem("unclosed-tag", path, f"{text[start : start + 40]!r} has no end", "close it with }}", start)
+            return
+        tag = text[start + 2 : end]
+        position = end + 2
+        if tag.startswith("="):
+            yield from check(Text(path, tag[1:], start), scope)
+        else:
+            yield from check_name(tag.rpartition("{{")[2].strip(), start)

@@ -1,0 +1,92 @@
+"""Sizes: of the object, and of what the run will add to it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pipelines.check import scope
+from pipelines.check.findings import Problem
+from pipelines.check.model import HOLDERS, Flow, Target
+
+# Argo's controller ends a workflow whose object is larger (workflow/packer); etcd takes no request that is larger.
+_OF_ARGO, _OF_ETCD = 2**20, 3 * 2**19
+# A node of a run as JSON, its inputs apart, and what gzip and base64 leave of many of them: seen on runs of Argo v4.0.7.
+_NODE_BYTES, _PACKED = 700, 0.15
+_MOST = 10**9
+
+
+def problems(flow: Flow) -> Iterator[Problem]:
+    """What is too large."""
+    size = len(json.dumps(flow.value, separators=(",", ":"), ensure_ascii=False, default=str).encode(errors="replace"))
+    path = (*flow.document.prefix, "kind")
+    fix = "move templates into a WorkflowTemplate, and large values into artifacts or ConfigMaps"
+    if size > _OF_ETCD:
+        yield Problem("object-size", path, f"{_mib(size)}: the API server takes at most 1.5 MiB", fix)
+    elif size > _OF_ARGO and not flow.is_template:
+        yield Problem("object-size", path, f"{_mib(size)}: Argo ends a workflow in Error whose object has more than 1 MiB", fix)
+    elif not flow.is_template:
+        yield from _run(flow, size)
+
+
+def _run(flow: Flow, size: int) -> Iterator[Problem]:
+    counting = _Counting(flow)
+    entry = flow.called({"template": flow.spec.get("entrypoint", "")}, flow.path)
+    count = counting.nodes(entry, ()) if entry else 0
+    predicted = size + count * _NODE_BYTES * _PACKED
+    if predicted > _OF_ARGO:
+        state = f"{_mib(count * _NODE_BYTES)} of state, about {_mib(predicted)} packed"
+        message = f"the run has some {count:,} nodes: {state}, where 1 MiB is allowed"
+        fix = "run fewer nodes in one workflow, or let the controller offload the state (nodeStatusOffLoad)"
+        yield Problem("run-size", (*flow.path, "entrypoint"), message, fix)
+
+
+class _Counting:
+    def __init__(self, flow: Flow) -> None:
+        self._scope = scope.of_workflow(flow)
+        self._known: dict[int, int] = {}
+
+    def nodes(self, target: Target, above: tuple[int, ...]) -> int:
+        """How many nodes a template makes; one that calls itself counts once."""
+        key = id(target.template)
+        if key in above or len(above) > 50:
+            return 1
+        if key not in self._known:
+            retried = target.flow.of_template(target, "retryStrategy") is not None
+            count = 1 + int(retried)
+            if target.kind in HOLDERS:
+                count += len(target.template["steps"]) if target.kind == "steps" else 0
+                count += sum(self._called(target, call.holder, call.path, (*above, key)) for call in target.calls)
+            self._known[key] = min(count, _MOST)
+        return self._known[key]
+
+    def _called(self, target: Target, holder: Mapping[str, Any], path: Any, above: tuple[int, ...]) -> int:
+        called = target.flow.called(holder, path)
+        return self._times(holder) * (self.nodes(called, above) if called else 1)
+
+    def _times(self, holder: Mapping[str, Any]) -> int:
+        if "withItems" in holder:
+            return len(holder["withItems"])
+        if "withSequence" in holder:
+            sequence = holder["withSequence"]
+            count, start, end = (self._number(sequence.get(field)) for field in ("count", "start", "end"))
+            return min(count if count is not None else abs((end or 0) - (start or 0)) + 1, _MOST)
+        try:
+            items = json.loads(self._text(holder.get("withParam", "")))
+        except (ValueError, RecursionError):
+            return 1
+        return len(items) if isinstance(items, list) else 1
+
+    def _text(self, text: Any) -> str:
+        """A text, with the workflow's own value where it is one tag."""
+        given = str(text)
+        return self._scope.names.get(given[2:-2].strip()) or "" if given.startswith("{{") else given
+
+    def _number(self, value: Any) -> int | None:
+        text = self._text(value) if value is not None else ""
+        return int(text) if text.isdigit() and len(text) < 12 else None
+
+
+def _mib(size: float) -> str:
+    return f"{size / 2**20:.1f} MiB"
