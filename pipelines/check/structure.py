@@ -178,20 +178,20 @@ def _unused(flow: Flow) -> Iterator[Problem]:
     """Templates of a workflow that nothing calls; those of a WorkflowTemplate may be called from anywhere."""
     if flow.is_template or flow.base is not False or not flow.spec.get("entrypoint"):
         return
-    used, dynamic = reached(flow)
-    for target in flow.listed if not dynamic else ():
+    used, unsure = reached(flow)
+    for target in flow.listed if not unsure else ():
         if target.name and target.name not in used:
             yield Problem("unused-template", (*target.path, "name"), f"nothing calls the template {target.name!r}", "remove it, or call it")
 
 
 def reached(flow: Flow) -> tuple[set[str], bool]:
-    """The names of the templates that a workflow calls, and whether one is called whose name is not known before the run."""
+    """The names of the templates that a workflow calls, and whether it calls one that is not there, or not known before the run."""
     pending = [flow.spec.get("entrypoint", ""), *(hook.get("template", "") for _, _, hook in hooks(flow.spec, ()))]
     found: set[str] = set()
-    dynamic = False
+    unsure = False
     while pending:
         name = pending.pop()
-        dynamic = dynamic or "{{" in name
+        unsure = unsure or (bool(name) and name not in flow.templates)
         if name in found or name not in flow.templates:
             continue
         found.add(name)
@@ -201,7 +201,7 @@ def reached(flow: Flow) -> tuple[set[str], bool]:
             for call in target.calls:
                 pending += [call.holder.get("template", ""), *(hook.get("template", "") for _, _, hook in hooks(call.holder, ()))]
                 holders += [_inline(target, call)] if "inline" in call.holder else []
-    return found, dynamic
+    return found, unsure
 
 
 def _inline(target: Target, call: Call) -> Target:

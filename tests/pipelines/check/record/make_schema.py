@@ -27,8 +27,8 @@ NAMED = {
 }
 # What the description calls a string, and the controller takes as text, a number or a boolean (its type AnyString).
 SCALARS = {("Parameter", "value"), ("Parameter", "default"), ("ValueFrom", "default"), ("Parameter", "enum")}
-# An image may come from templateDefaults; a gauge that says nothing is not realtime; the status is the controller's.
-OPTIONAL = {("ScriptTemplate", "image"), ("Gauge", "realtime")}
+# An image may come from templateDefaults; a gauge that says nothing is not realtime.
+OPTIONAL = {("k8s.Container", "image"), ("ScriptTemplate", "image"), ("Gauge", "realtime")}
 
 
 def sections(definitions: dict[str, Any]) -> dict[str, dict[str, str]]:
