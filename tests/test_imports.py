@@ -13,6 +13,8 @@ MAY_IMPORT = {
     "clients": ("clients",),
     "steps": ("steps", "clients.serving"),
     "pipelines/local": ("pipelines.local",),
+    # The languages inside a workflow are pure functions, and the same for who checks and who runs; their errors come with them.
+    "pipelines/check": ("pipelines.check", "pipelines.local.language", "pipelines.local.errors"),
     "pipelines/report": ("pipelines.report",),
     "pipelines/build": ("pipelines.build", "pipelines.parameters", "steps"),
     "pipelines/parameters.py": ("steps.contract",),
@@ -52,7 +54,15 @@ def test_imports_go_one_way(package: str) -> None:
 
 DOORS = [
     *(f"steps.{path.stem}" for path in sorted((ROOT / "steps").glob("*.py"))),
-    *("steps.models.wide_deep", "steps.serve.__main__", "pipelines.__main__", "pipelines.local", "clients.benchmark", "clients.serving"),
+    *(
+        "steps.models.wide_deep",
+        "steps.serve.__main__",
+        "pipelines.__main__",
+        "pipelines.check",
+        "pipelines.local",
+        "clients.benchmark",
+        "clients.serving",
+    ),
 ]
 
 

@@ -65,21 +65,21 @@ def _enter(document: Document, library: Library) -> Iterator[Problem]:
     value = document.value
     if not isinstance(value, dict):
         return
-    kind, group = value.get("kind"), str(value.get("apiVersion", ""))
+    kind, group = str(value.get("kind", "")), str(value.get("apiVersion", ""))
     if kind in SPECS or kind in _FIELDS_ONLY:
-        clean, problems = fields.checked(value, document.place, str(kind), document.prefix)
+        clean, problems = fields.checked(value, document.place, kind, document.prefix)
         if kind in SPECS:
-            library.add(Flow(document, str(kind), clean, library))
+            library.add(Flow(document, kind, clean, library))
         else:
-            library.others.setdefault(str(kind), []).append((document, clean))
+            library.others.setdefault(kind, []).append((document, clean))
         if not group.startswith(_GROUP):
             message = f"no {kind} is of {group or 'no group'}"
             problems.append(Problem("unknown-kind", (*document.prefix, "apiVersion"), message, f"write {_GROUP}v1alpha1"))
         yield from problems
     elif group.startswith(_GROUP) and _looks_like_a_workflow(value):
         known = [*SPECS, *_FIELDS_ONLY]
-        yield Problem("unknown-kind", (*document.prefix, "kind"), f"Argo has no kind {kind!r}", near(str(kind), known))
-    elif isinstance(kind, str):
+        yield Problem("unknown-kind", (*document.prefix, "kind"), f"Argo has no kind {kind!r}", near(kind, known))
+    else:
         library.others.setdefault(kind, []).append((document, value))
 
 

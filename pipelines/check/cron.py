@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import zoneinfo
-from collections import ChainMap
 from collections.abc import Iterator
 
 from pipelines.check.expressions import Text, check
@@ -18,7 +17,7 @@ _WORDS = ("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", 
 _MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec"
 _DAYS = "sun mon tue wed thu fri sat"
 _FIELDS = (("minute", 0, 59, ""), ("hour", 0, 23, ""), ("day", 1, 31, ""), ("month", 1, 12, _MONTHS), ("weekday", 0, 6, _DAYS))
-_SCOPE = Scope(ChainMap({}), ("cronworkflow.",))
+_SCOPE = Scope.of({}, "cronworkflow.")
 
 
 def problems(flow: Flow) -> Iterator[Problem]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -43,16 +44,33 @@ def check(given: Text, scope: Scope) -> Iterator[Problem]:
         return f"tag_{match.start()}"
 
     text = _TAG.sub(placeholder, given.text)
-    inner = scope.with_names(placeholders)
+    inner = scope.with_names(placeholders) if placeholders else scope
     try:
-        node = parser.parse(text)
+        read = _read(text)
     except EvaluationError as error:
         yield given.problem("broken-expression", _without_text(error), _hint(given.text))
         return
-    found = list(_functions(node, given)) or list(_variables(text, node, inner, given)) or list(_types(node, inner, given, placeholders))
+    found = [given.problem(*wrong) for wrong in read.wrong] or list(_variables(read, inner, given))
+    found = found or list(_types(read.node, inner, given, placeholders))
     yield from found
     if not found and not placeholders:
-        yield from _value(text, scope, given)
+        yield from _value(text, read.needed, scope, given)
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What an expression says by itself: its tree, the variables it needs, and its wrong functions (rule, message, fix)."""
+
+    node: Node
+    needed: tuple[str, ...]
+    wrong: tuple[tuple[str, str, str], ...]
+
+
+@functools.lru_cache(maxsize=4096)
+def _read(text: str) -> _Read:
+    node = parser.parse(text)
+    needed = tuple(name for name in names.variables(text) if name.split(".")[0] not in functions.ARGO)
+    return _Read(node, needed, tuple(_functions(node)))
 
 
 def _without_text(error: EvaluationError) -> str:
@@ -75,41 +93,33 @@ def _all(node: Node) -> Iterator[Node]:
         yield node
 
 
-def _functions(node: Node, given: Text) -> Iterator[Problem]:
+def _functions(node: Node) -> Iterator[tuple[str, str, str]]:
     for part in _all(node):
         match part:
             case syntax.Call(syntax.Name(name), _) if name not in functions.ARGO:
                 known = [*words.BUILTINS, *words.PREDICATES, *functions.ARGO - {"sprig"}]
-                yield given.problem("unknown-function", f"there is no function {name}", near(name, known))
+                yield "unknown-function", f"there is no function {name}", near(name, known)
             case syntax.Member(syntax.Name("sprig"), syntax.Literal(str() as name), _) if name not in functions.SPRIG:
-                yield given.problem("unknown-function", f"there is no function sprig.{name}", near(name, functions.SPRIG))
+                yield "unknown-function", f"there is no function sprig.{name}", near(name, functions.SPRIG)
             case syntax.Builtin(name, arguments) if name in builtins.FUNCTIONS:
                 _, least, most = builtins.FUNCTIONS[name]
                 if not least <= len(arguments) <= most:
                     count = str(least) if least == most else f"{least} to {most}"
-                    yield given.problem(
-                        "expression-type", f"{name} takes {count} arguments, and here are {len(arguments)}", f"give {count}"
-                    )
+                    yield "expression-type", f"{name} takes {count} arguments, and here are {len(arguments)}", f"give {count}"
 
 
-def _variables(text: str, node: Node, scope: Scope, given: Text) -> Iterator[Problem]:
-    found = [name for name in names.variables(text) if name.split(".")[0] not in functions.ARGO]
-    roots = scope.roots()
-    for name in found:
-        longer = any(other.startswith(f"{name}.") for other in found)
-        first = name.split(".")[0]
-        if longer or name in ("$env",) or scope.begins(name):
+def _variables(read: _Read, scope: Scope, given: Text) -> Iterator[Problem]:
+    for name in read.needed:
+        if name == "$env" or scope.has(name) or scope.begins(name) or any(other.startswith(f"{name}.") for other in read.needed):
             continue
-        missing = scope.missing(name)
-        if missing is None:
-            continue
-        hyphened = _hyphened(node, name, scope)
+        hyphened = _hyphened(read.node, name, scope)
         if hyphened:
             yield given.problem("undefined-variable", f"{name} - ... is a subtraction", f"write {hyphened}")
             return
-        if first not in roots and first not in ("steps", "tasks", "item"):
-            missing = (f"there is no variable {name}", near(name, roots))
-        yield given.problem("undefined-variable", *missing)
+        first = name.split(".")[0]
+        nobody = (f"there is no variable {name}", near(name, scope.roots))
+        missing = scope.missing(name) if first in scope.roots or first in ("steps", "tasks", "item") else nobody
+        yield given.problem("undefined-variable", *(missing or nobody))
 
 
 def _hyphened(node: Node, name: str, scope: Scope) -> str:
@@ -129,7 +139,7 @@ def _types(node: Node, scope: Scope, given: Text, placeholders: dict[str, None])
         is_text = path and path not in placeholders and path.split(".")[0] not in functions.ARGO and path != "item" and scope.known(path)
         return "string" if is_text else None
 
-    env: dict[str, Any] = {**dict.fromkeys((root.split("[")[0] for root in scope.roots()), _Unknown()), **_FUNCTIONS}
+    env: dict[str, Any] = {**dict.fromkeys((root.split("[")[0] for root in scope.roots), _Unknown()), **_FUNCTIONS}
     try:
         kind = types.kind(node, env, (), member)
     except EvaluationError as error:
@@ -139,9 +149,8 @@ def _types(node: Node, scope: Scope, given: Text, placeholders: dict[str, None])
         yield given.problem("broken-expression", "it is nested too deep", "make it shorter")
         return
     if given.wanted and kind not in (None, given.wanted):
-        yield given.problem(
-            "expression-type", f"expected a {given.wanted}, and this gives a {kind}", "compare with something: ... == '...'"
-        )
+        message = f"expected a {given.wanted}, and this gives a {kind}"
+        yield given.problem("expression-type", message, "compare it with something: ... == '...'")
 
 
 class _Unknown:
@@ -158,9 +167,8 @@ def _mismatch(message: str) -> tuple[str, str]:
     return message, "make both sides of one type: asInt(...), asFloat(...), string(...)"
 
 
-def _value(text: str, scope: Scope, given: Text) -> Iterator[Problem]:
+def _value(text: str, needed: tuple[str, ...], scope: Scope, given: Text) -> Iterator[Problem]:
     """What goes wrong with the values that the workflow gives its parameters."""
-    needed = [name for name in names.variables(text) if name.split(".")[0] not in functions.ARGO]
     values = {name: scope.names.get(name) for name in needed if not scope.begins(name)}
     if not values or None in values.values() or names.missing_functions(text):
         return

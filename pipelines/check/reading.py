@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -13,6 +13,7 @@ from pipelines.local.language import scalars
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MOST_VALUES, _DEEPEST = 300_000, 100
+_NO_MEMBERS: Mapping[str, Any] = {}
 _STRING = "tag:yaml.org,2002:str"
 
 
@@ -27,8 +28,8 @@ class Place:
     # The words as written, where Kubernetes' reader takes them for a boolean.
     word: str = ""
     key_word: str = ""
-    members: dict[str, Place] = field(default_factory=dict)
-    items: list[Place] = field(default_factory=list)
+    members: Mapping[str, Place] = field(default_factory=lambda: _NO_MEMBERS)
+    items: Sequence[Place] = ()
 
 
 @dataclass(frozen=True)
@@ -90,15 +91,15 @@ class _Reading:
     def __init__(self, file: str, text: str) -> None:
         self._file, self._count = file, 0
         # yaml's own types do not tell scalars, aliases and starts apart.
-        self._events: Iterator[Any] = yaml.parse(text, Loader=_LOADER)
+        self._next: Callable[[], Any] = _LOADER(text).get_event
         self._anchors: dict[str, tuple[Any, Place, int]] = {}
         self._problems: list[Problem] = []
 
     def documents(self) -> Iterator[Document]:
-        for event in self._events:
+        while not isinstance(event := self._next(), yaml.StreamEndEvent):
             if isinstance(event, yaml.DocumentStartEvent):
                 self._anchors, self._problems, self._count = {}, [], 0
-                value, place = self._value(next(self._events), (), 0)
+                value, place = self._value(self._next(), (), 0)
                 yield Document(self._file, value, place, tuple(self._problems))
 
     def _value(self, event: Any, path: Path, depth: int) -> tuple[Any, Place]:
@@ -133,43 +134,47 @@ class _Reading:
 
     def _sequence(self, place: Place, path: Path, depth: int) -> list[Any]:
         values: list[Any] = []
-        while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
+        items: list[Place] = []
+        place.items = items
+        while not isinstance(event := self._next(), yaml.SequenceEndEvent):
             value, inner = self._value(event, (*path, len(values)), depth + 1)
             values.append(value)
-            place.items.append(inner)
+            items.append(inner)
         return values
 
     def _mapping(self, place: Place, path: Path, depth: int) -> dict[str, Any]:
         result: dict[str, Any] = {}
         merged: dict[str, Any] = {}
+        members: dict[str, Place] = {}
+        place.members = members
         event: Any
-        while not isinstance(event := next(self._events), yaml.MappingEndEvent):
+        while not isinstance(event := self._next(), yaml.MappingEndEvent):
             if not isinstance(event, yaml.ScalarEvent):
                 self._fail(event, "a key must be text")
             mark: Any = event.start_mark
             written = str(event.value)
             key = written if event.style else scalars.key(written)
-            value, inner = self._value(next(self._events), (*path, key), depth + 1)
+            value, inner = self._value(self._next(), (*path, key), depth + 1)
             inner.line, inner.column = mark.line + 1, mark.column + 1
             inner.key_word = written if key != written else ""
             if key == "<<" and not event.style:
-                self._merge(value, inner, merged, place)
+                self._merge(value, inner, merged, members)
                 continue
             if key in result:
                 fix = "keep one of the two"
                 self._problems.append(
                     Problem("duplicate-key", (*path, key), f"the key {key!r} is there twice; only one of them counts", fix)
                 )
-            place.members[key] = inner
+            members[key] = inner
             if value is not None:
                 result[key] = value
         return {**merged, **result}
 
-    def _merge(self, value: Any, place: Place, merged: dict[str, Any], into: Place) -> None:
+    def _merge(self, value: Any, place: Place, merged: dict[str, Any], members: dict[str, Place]) -> None:
         for one, where in zip(value, place.items, strict=True) if isinstance(value, list) else [(value, place)]:
             for key, inner in one.items() if isinstance(one, dict) else ():
                 merged.setdefault(key, inner)
-                into.members.setdefault(key, where.members[key])
+                members.setdefault(key, where.members[key])
 
     def _scalar(self, event: Any, place: Place) -> Any:
         place.style = event.style or ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import ChainMap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from pipelines.check.fields import near
@@ -46,8 +47,15 @@ class Nodes:
     all: Mapping[str, Told]
     ended: Callable[[str], bool]
 
-    def missing(self, name: str) -> tuple[str, str] | None:
-        """Why a name such as steps.a.outputs.result is not there, and what to do; None where it is."""
+    def has(self, name: str) -> bool:
+        """Whether a name such as steps.a.outputs.result is there."""
+        prefix, _, rest = name.partition(".")
+        node, _, what = rest.partition(".")
+        told = self.all.get(node) if prefix == self.prefix and self.ended(node) else None
+        return told is not None and told.has(what)
+
+    def missing(self, name: str) -> tuple[str, str]:
+        """Why such a name is not there, and what to do."""
         prefix, _, rest = name.partition(".")
         node, _, what = rest.partition(".")
         word = self.prefix.removesuffix("s")
@@ -59,8 +67,6 @@ class Nodes:
             fix = f"move {node} to an earlier group of steps" if word == "step" else f"wait for it: write {node} among its dependencies"
             return f"{name}: the {word} {node!r} need not have ended by then", fix
         told = self.all[node]
-        if told.has(what) or (not what):
-            return None
         return f"{name}: the {word} {node!r} (template {told.template or 'inline'}) tells no {what}", near(what, told.names)
 
     def begins(self, name: str) -> bool:
@@ -81,20 +87,40 @@ class Scope:
     """Names, and beginnings under which anything may exist (`item.` in a loop over a parameter)."""
 
     names: ChainMap[str, str | None]
+    # The beginnings of the names: workflow and workflow.parameters of workflow.parameters.A.
+    beginnings: ChainMap[str, None]
     open: tuple[str, ...] = ()
     nodes: Nodes = _NO_NODES
 
+    @classmethod
+    def of(cls, names: Names, *open_: str) -> Scope:
+        """Names, and no steps or tasks."""
+        return cls(ChainMap({}), ChainMap({})).with_names(names, *open_)
+
     def with_names(self, names: Names, *open_: str) -> Scope:
         """With more names."""
-        return replace(self, names=self.names.new_child(dict(names)), open=(*self.open, *open_))
+        more: dict[str, None] = {}
+        for name in names:
+            while (name := name.rpartition(".")[0]) and name not in self.beginnings and name not in more:
+                more[name] = None
+        return replace(
+            self,
+            names=self.names.new_child(dict(names)),
+            beginnings=self.beginnings.new_child(more) if more else self.beginnings,
+            open=(*self.open, *open_),
+        )
 
     def with_nodes(self, prefix: str, told: Mapping[str, Told], ended: Callable[[str], bool]) -> Scope:
         """With steps or tasks."""
         return replace(self, nodes=Nodes(prefix, told, ended))
 
+    def has(self, name: str) -> bool:
+        """Whether a name is there, as far as can be known."""
+        return name in self.names or name.startswith(self.open) or self.nodes.has(name)
+
     def missing(self, name: str) -> tuple[str, str] | None:
         """Why a name is not there, and what to do; None where it is."""
-        if name in self.names or name.startswith(self.open):
+        if self.has(name):
             return None
         first = name.split(".")[0]
         if first in ("steps", "tasks") and self.nodes.prefix:
@@ -105,10 +131,10 @@ class Scope:
             return self._no_item(name)
         if first == "inputs":
             return f"{name}: the template has no such input", near(name, self._like(first))
-        return f"{name}: there is no such variable", near(name, self._like(first) or self.roots())
+        return f"{name}: there is no such variable", near(name, self._like(first) or self.roots)
 
     def _no_item(self, name: str) -> tuple[str, str]:
-        if "item" not in self.names and not any(known.startswith("item.") for known in self.names):
+        if "item" not in self.names and "item" not in self.beginnings:
             return f"{name}: this is no loop", "add withItems, withParam or withSequence, or hand the item over as an input"
         return f"{name}: the items have no such field", near(name, self._like("item"))
 
@@ -116,16 +142,17 @@ class Scope:
         """Whether a name is the beginning of one that is there."""
         if f"{name}.".startswith(self.open) or any(beginning.startswith(f"{name}.") for beginning in self.open):
             return True
-        return self.nodes.begins(name) or any(known.startswith(f"{name}.") for known in self.names)
+        return name in self.beginnings or self.nodes.begins(name)
 
     def known(self, name: str) -> bool:
         """Whether it is surely there, so that it is text."""
-        return not name.startswith(self.open) and self.missing(name) is None and not self.begins(name)
+        return not name.startswith(self.open) and self.has(name) and not self.begins(name)
 
-    def roots(self) -> set[str]:
+    @cached_property
+    def roots(self) -> frozenset[str]:
         """The first words of all names."""
-        found = {name.split(".")[0] for name in [*self.names, *self.open]}
-        return found | ({self.nodes.prefix} if self.nodes.prefix else set())
+        found = {name.split(".")[0] for names in (self.beginnings, self.names, self.open) for name in names}
+        return frozenset(found | {self.nodes.prefix}) - {""}
 
     def _like(self, first: str) -> list[str]:
         return [name for name in self.names if name.split(".")[0] == first]
@@ -149,7 +176,7 @@ def of_workflow(flow: Flow) -> Scope:
     if flow.kind == "CronWorkflow":
         opened += ["workflow.labels.", "workflow.annotations."]
     names |= dict.fromkeys(_global_outputs(flow, opened))
-    return Scope(ChainMap(names), tuple(opened))
+    return Scope.of(names, *opened)
 
 
 def _constant(parameter: Mapping[str, Any]) -> str | None:

@@ -45,9 +45,9 @@ def _workflow(flow: Flow) -> Iterator[Problem]:
     base = flow.base or flow
     entry = entry or base.spec.get("entrypoint")
     called = flow.called({"template": entry}, flow.path) if entry else None
-    yield from _supplied(called, merged, flow.path, "entrypoint")
+    yield from _supplied(called, merged, (*flow.path, "entrypoint"), own=False)
     for _, where, hook in hooks(flow.spec, flow.path):
-        yield from _supplied(flow.called(hook, where), hook.get("arguments") or merged, where)
+        yield from _supplied(flow.called(hook, where), hook.get("arguments") or merged, where, own="arguments" in hook)
 
 
 def _merged(flow: Flow, arguments: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
@@ -71,11 +71,11 @@ def _hook(flow: Flow, hook: Mapping[str, Any], path: Path, holder: Target) -> It
         arguments = flow.spec.get("arguments", {})
         if holder.flow.is_template:
             return
-    yield from _supplied(flow.called(hook, path), arguments, path)
+    yield from _supplied(flow.called(hook, path), arguments, path, own=path[-1] != "onExit")
 
 
-def _supplied(called: Target | bool | None, arguments: Mapping[str, Any], path: Path, field: str = "") -> Iterator[Problem]:
-    """Inputs that nobody supplies, and arguments that nobody takes."""
+def _supplied(called: Target | bool | None, arguments: Mapping[str, Any], path: Path, own: bool = True) -> Iterator[Problem]:
+    """Inputs that nobody supplies, and arguments that nobody takes, where they are the call's own and not the workflow's."""
     if not isinstance(called, Target):
         return
     for kind in ("parameters", "artifacts"):
@@ -86,8 +86,8 @@ def _supplied(called: Target | bool | None, arguments: Mapping[str, Any], path: 
                 message = f"the template {called.name!r} needs the input {kind[:-1]} {name!r}, which is not supplied"
                 hint = near(name, [other for other in given if other not in wanted])
                 fix = f"{hint} (as {name})" if hint.startswith("did") else f"add it to arguments.{kind}"
-                yield Problem("input-not-supplied", (*path, field) if field else path, message, fix)
-        for number, argument in enumerate(arguments.get(kind, []) if not field and path[-1] != "onExit" else []):
+                yield Problem("input-not-supplied", path, message, fix)
+        for number, argument in enumerate(arguments.get(kind, []) if own else []):
             where = (*path, "arguments", kind, number)
             name = argument.get("name", "")
             if name not in wanted:

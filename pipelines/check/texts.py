@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import re
-from collections import ChainMap
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pipelines.check import conditions, expressions, graph, scope
@@ -20,8 +20,14 @@ _ROOTS = ("workflow", "inputs", "outputs", "steps", "tasks", "item", "pod", "nod
 # Fields that hold an expression, whatever is around them.
 _EXPRESSIONS = {"fromExpression": "", "expression": ""}
 _EVENTS = ("request.method", "request.url", "request.body", "response.statusCode", "response.body")
-_OF_RETRY = Scope(ChainMap(dict.fromkeys(("retries", *scope.LAST_RETRY))))
+_OF_RETRY = Scope.of(dict.fromkeys(("retries", *scope.LAST_RETRY)))
 _APART = ("steps", "dag", "metrics", "retryStrategy")
+
+
+@functools.lru_cache(maxsize=256)
+def _of_retry(text: str) -> tuple[Problem, ...]:
+    """What is wrong with a retry's expression, wherever it is: workflows repeat them."""
+    return tuple(expressions.check(Text((), text, wanted="bool"), _OF_RETRY))
 
 
 @dataclass(frozen=True)
@@ -87,7 +93,7 @@ class _Reader:
             yield from expressions.check(Text(where, text[3:-2], 3, wanted="bool"), own)
         elif text:
             yield from expressions.tag_problems(where, text, own, self._names(where, own))
-            yield from expressions.check(Text(where, text, wanted="bool"), _OF_RETRY)
+            yield from (replace(problem, path=where) for problem in _of_retry(text))
         yield from self.texts({key: value for key, value in strategy.items() if key != "expression"}, path, own)
 
     def texts(self, value: Any, path: Path, inner: Scope) -> Iterator[Problem]:
@@ -134,7 +140,7 @@ class _Reader:
         """A name in a tag; what no variable's name begins like is left to whoever reads the text (Go templates, Jinja)."""
         first, dot, _ = name.partition(".")
         if first not in _ROOTS:
-            meant = near(first, _ROOTS) if dot and _NAME.fullmatch(name) and first not in inner.roots() else ""
+            meant = near(first, _ROOTS) if dot and _NAME.fullmatch(name) and first not in inner.roots else ""
             if meant.startswith("did you mean") and inner.missing(name):
                 yield Problem("undefined-variable", path, f"{{{{{name}}}}}: there is no variable that begins with {first}", meant, offset)
             return

@@ -8,6 +8,7 @@ import re
 TRUE = frozenset({"y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"})
 FALSE = frozenset({"n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"})
 _NULL = {"", "~", "null", "Null", "NULL"}
+_OF_NUMBERS = frozenset("+-.0123456789eE")
 _INTEGER = re.compile(r"[-+]?(0b[01_]+|0o?[0-7_]+|0x[0-9a-fA-F_]+|[1-9][0-9_]*|0)")
 _NUMBER = re.compile(r"[-+]?(\d[\d_]*)?(\.[\d_]*)?([eE][-+]?\d+)?")
 
@@ -18,6 +19,8 @@ def plain(text: str) -> str | int | float | bool | None:
         return text in TRUE
     if text in _NULL:
         return None
+    if text[0] not in _OF_NUMBERS:
+        return text
     try:
         return _number(text)
     except ValueError:  # it looks like a number and is none: 0x_, e5

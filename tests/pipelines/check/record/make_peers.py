@@ -37,7 +37,7 @@ def hera(file: Path) -> str | None:
         for value in yaml.safe_load_all(file.read_text()):
             if value.get("kind") in KINDS:
                 getattr(workflows, value["kind"]).from_dict(value).build()
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is a report
+    except Exception as error:  # whatever it is, it is a report
         return f"{type(error).__name__}: {first_line(str(error), '.')}"
     return None
 
