@@ -10,6 +10,7 @@ from pipelines.check import (
     fields,
     graph,
     manifests,
+    metrics,
     outputs,
     pods,
     reach,
@@ -31,7 +32,7 @@ from pipelines.check.sources import Source
 _GROUP = "argoproj.io/"
 # Kinds of Argo's whose fields are looked at, and no more.
 _FIELDS_ONLY = ("WorkflowEventBinding",)
-_OF_FLOWS = (structure, supplies, graph, texts, outputs, retries, pods, secrets, manifests, cron, sizes)
+_OF_FLOWS = (structure, supplies, graph, texts, outputs, retries, pods, secrets, manifests, metrics, cron, sizes)
 _OF_LIBRARIES = (rights, reach)
 
 

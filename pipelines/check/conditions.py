@@ -12,12 +12,15 @@ from pipelines.local.errors import EvaluationError
 from pipelines.local.language import when
 
 _TAG = re.compile(r"\{\{.*?\}\}", re.DOTALL)
+# A tag inside the name of another: {{steps.part-{{item}}.status}}.
+_INNER = re.compile(r"(\{\{[^{}=][^{}]*)\{\{[^{}]*\}\}")
 _STANDS_FOR = ("1", "word", "true")
 _MOST_TAGS = 4
 
 
 def check(path: Path, text: str, scope: Scope) -> Iterator[Problem]:
     """What is wrong with a condition, whatever its tags will be, or with the values that the workflow gives."""
+    text = _INNER.sub(r"\1x", text)
     tags = list(dict.fromkeys(_TAG.findall(text)))
     error = _error(text, tags)
     if error is not None:

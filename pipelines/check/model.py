@@ -18,6 +18,8 @@ SPECS: Mapping[str, Path] = {
     "CronWorkflow": ("spec", "workflowSpec"),
 }
 KINDS = ("container", "containerSet", "script", "resource", "data", "http", "plugin", "suspend", "steps", "dag")
+# The places where an artifact can lie.
+LOCATIONS = ("raw", "s3", "gcs", "git", "http", "hdfs", "oss", "azure", "artifactory", "plugin")
 HOLDERS = ("steps", "dag")
 HAS_RESULT = ("container", "containerSet", "script", "data", "http", "plugin")
 

@@ -11,7 +11,7 @@ from typing import Any
 from pipelines.check.fields import texts
 from pipelines.check.findings import Path, Problem
 from pipelines.check.graph import ended_before, waits_for
-from pipelines.check.model import Call, Flow, Target
+from pipelines.check.model import LOCATIONS, Call, Flow, Target
 from pipelines.local.errors import EvaluationError
 from pipelines.local.language import names, tags, when
 
@@ -60,15 +60,19 @@ def _artifacts(target: Target) -> Iterator[Problem]:
             path = (*target.path, section, "artifacts", number)
             name = artifact.get("name", "")
             if holds and artifact.get("path"):
-                yield Problem("bad-output", (*path, "path"), f"a {target.kind} template has no files", "write from, not path")
+                yield Problem("bad-artifact", (*path, "path"), f"a {target.kind} template has no files", "write from, not path")
             elif target.kind in _WITH_FILES and not artifact.get("path"):
-                yield Problem("bad-output", path, f"the artifact {name!r} of a {target.kind} template needs a path", "write path")
+                yield Problem("bad-artifact", path, f"the artifact {name!r} of a {target.kind} template needs a path", "write path")
             if section == "inputs" and artifact.get("from"):
                 fix = "write from at the step's arguments"
-                yield Problem("bad-output", (*path, "from"), "an input says not where it comes from", fix)
+                yield Problem("bad-artifact", (*path, "from"), "an input says not where it comes from", fix)
             if artifact.get("from") and artifact.get("fromExpression"):
                 message = "an artifact has from or fromExpression"
-                yield Problem("bad-output", (*path, "fromExpression"), message, "remove one of the two")
+                yield Problem("bad-artifact", (*path, "fromExpression"), message, "remove one of the two")
+            places = [field for field in LOCATIONS if field in artifact]
+            if len(places) > 1:
+                message = f"an artifact lies at one place, not at {' and '.join(places)}"
+                yield Problem("bad-artifact", (*path, places[1]), message, f"remove {places[1]}")
 
 
 def _unwritten(target: Target) -> Iterator[Problem]:

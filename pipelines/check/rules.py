@@ -38,7 +38,8 @@ warning unused-template           a template that nothing calls
 error   endless-recursion         templates that call each other without a condition
 error   input-not-supplied        an input that nobody supplies
 warning unknown-argument          an argument that nobody takes
-error   argument-without-value    an argument or parameter without a value
+error   argument-without-value    an argument without a value
+warning parameter-without-value   a workflow's parameter without a value, which every submission must give
 error   not-in-enum               a value that the parameter's enum does not allow
 error   bad-loop                  a loop over nothing, or over two things
 error   unknown-task              a task waits for one that does not exist
@@ -54,6 +55,7 @@ error   expression-value          an expression that fails with the workflow's o
 error   broken-condition          a when that cannot be evaluated
 warning last-retry-in-body        lastRetry.exitCode outside a retry's expression, where it means something else
 error   bad-output                an output that its template cannot have
+error   bad-artifact              an artifact without a place, or with two
 warning output-not-written        an output's file that the program in the workflow never names
 error   skipped-output            an output of a step that may be skipped, without a default
 error   bad-duration              a time that Argo cannot read
@@ -77,6 +79,7 @@ error   object-size               an object that is too large for the cluster
 warning run-size                  a run whose state will be too large for the cluster
 warning unknown-account           a service account that is not among the accounts in the files
 error   missing-right             a service account without the rights that its steps need
+error   bad-metric                a metric whose name or value Argo refuses
 error   bad-schedule              a schedule, timezone or deadline of a CronWorkflow that does not exist
 """
 

@@ -17,7 +17,7 @@ LAST_RETRY = ("lastRetry.exitCode", "lastRetry.status", "lastRetry.duration", "l
 _OF_NODES = ("id", "status", "startedAt", "finishedAt", "hostNodeName")
 _OF_METRICS = ("status", "duration", "exitCode", "retries", "resourcesDuration.cpu", "resourcesDuration.memory", "outputs.result")
 _OF_WORKFLOW = (
-    *("name", "namespace", "mainEntrypoint", "serviceAccountName", "uid", "priority", "status", "duration", "scheduledTime", "failures"),
+    *("name", "namespace", "mainEntrypoint", "serviceAccountName", "uid", "priority", "status", "duration", "scheduledTime"),
     *("parameters", "parameters.json", "annotations", "annotations.json", "labels", "labels.json", "creationTimestamp"),
 )
 

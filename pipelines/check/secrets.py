@@ -92,9 +92,11 @@ def _plain(path: Path, message: str) -> Problem:
 
 
 def _length(text: str, path: Path) -> Iterator[Problem]:
+    """Argo v4.0.7 writes a long argument of a container to a file and hands over @FILE; nothing else of that length can start."""
     size = len(text.encode(errors="replace")) if len(text) * 4 > _LONGEST_BYTES else 0
     if size >= _LONGEST_BYTES:
         message = f"{size:,} bytes: Linux takes at most {_LONGEST_BYTES - 1:,} as one argument or variable"
+        message += "" if path[-1] == "command" or "env" in path else "; as an argument, the program gets @/tmp/argo_arg_N.txt instead"
         yield Problem("argument-size", path, message, "hand it over as an artifact, such as raw")
 
 

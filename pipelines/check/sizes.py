@@ -12,8 +12,8 @@ from pipelines.check.model import HOLDERS, Flow, Target
 
 # Argo's controller ends a workflow whose object is larger (workflow/packer); etcd takes no request that is larger.
 _OF_ARGO, _OF_ETCD = 2**20, 3 * 2**19
-# A node of a run as JSON, its inputs apart, and what gzip and base64 leave of many of them: seen on runs of Argo v4.0.7.
-_NODE_BYTES, _PACKED = 700, 0.15
+# A pod's node with small inputs as JSON, and what gzip and base64, which the controller packs the nodes with, leave of many of them.
+_NODE_BYTES, _PACKED = 600, 0.1
 _MOST = 10**9
 
 

@@ -35,9 +35,6 @@ def _object_name(flow: Flow) -> Iterator[Problem]:
     longest = _LONGEST.get(flow.kind, 63)
     if not name and not generated:
         yield Problem("missing-field", (*path, "name"), f"a {flow.kind} needs a name", "write metadata.name or metadata.generateName")
-    elif generated and not name and flow.kind != "Workflow":
-        fix = "write metadata.name"
-        yield Problem("missing-field", (*path, "generateName"), f"a {flow.kind} is referred to by its name, and has none", fix)
     if name and (not _OBJECT_NAME.fullmatch(name) or len(name) > longest):
         what = f"{name!r} has {len(name)} characters" if len(name) > longest else f"{name!r} is no name of an object"
         yield Problem("bad-name", (*path, "name"), what, f"write at most {longest} small letters, digits and -")
@@ -152,6 +149,9 @@ def _template(target: Target) -> Iterator[Problem]:
 
 def _misplaced(target: Target) -> Iterator[Problem]:
     holds = target.kind in HOLDERS
+    given = target.template.get("activeDeadlineSeconds", 1)
+    if str(given).lstrip("+-").isdigit() and int(given) <= 0:
+        yield Problem("bad-duration", (*target.path, "activeDeadlineSeconds"), f"{given} s is no time for anything", "write more than 0")
     for field, fits in (("activeDeadlineSeconds", not holds), ("timeout", not holds), ("parallelism", holds)):
         if field in target.template and not fits and target.kind:
             word = "steps and DAG templates" if field == "parallelism" else "templates that run pods"
@@ -178,15 +178,15 @@ def _unused(flow: Flow) -> Iterator[Problem]:
     """Templates of a workflow that nothing calls; those of a WorkflowTemplate may be called from anywhere."""
     if flow.is_template or flow.base is not False or not flow.spec.get("entrypoint"):
         return
-    used, unsure = reached(flow)
+    used, unsure = reached(flow, [flow.spec["entrypoint"], *(hook.get("template", "") for _, _, hook in hooks(flow.spec, ()))])
     for target in flow.listed if not unsure else ():
         if target.name and target.name not in used:
             yield Problem("unused-template", (*target.path, "name"), f"nothing calls the template {target.name!r}", "remove it, or call it")
 
 
-def reached(flow: Flow) -> tuple[set[str], bool]:
-    """The names of the templates that a workflow calls, and whether it calls one that is not there, or not known before the run."""
-    pending = [flow.spec.get("entrypoint", ""), *(hook.get("template", "") for _, _, hook in hooks(flow.spec, ()))]
+def reached(flow: Flow, first: Sequence[str]) -> tuple[set[str], bool]:
+    """The names of the templates that some templates call, and whether they call one that is not there, or not known before the run."""
+    pending = list(first)
     found: set[str] = set()
     unsure = False
     while pending:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipelines.check.fields import near
 from pipelines.check.findings import Path, Problem
-from pipelines.check.model import Flow, Target, hooks
+from pipelines.check.model import LOCATIONS, Flow, Target, hooks
+from pipelines.check.scope import Names, of_workflow
 
 _OWN = ("value", "default", "valueFrom")
-_LOCATIONS = ("raw", "s3", "gcs", "git", "http", "hdfs", "oss", "azure", "artifactory", "plugin")
 _LOOPS = ("withItems", "withParam", "withSequence")
 
 
 def problems(flow: Flow) -> Iterator[Problem]:
     """What is wrong with the inputs and arguments of a workflow."""
     yield from _workflow(flow)
+    values = of_workflow(flow).names
     for target in flow.every:
         yield from _enums(target.inputs("parameters"), (*target.path, "inputs", "parameters"))
         for call in target.calls:
@@ -25,6 +27,7 @@ def problems(flow: Flow) -> Iterator[Problem]:
             yield from _arguments(call.holder.get("arguments", {}), (*call.path, "arguments"))
             yield from _supplied(called, call.holder.get("arguments", {}), call.path)
             yield from _loop(call.holder, call.path)
+            yield from _loop_values(call.holder, call.path, values)
             for _, path, hook in hooks(call.holder, call.path):
                 yield from _hook(flow, hook, path, target)
 
@@ -38,9 +41,10 @@ def _workflow(flow: Flow) -> Iterator[Problem]:
     for number, parameter in enumerate(arguments.get("parameters", [])):
         own = next((one for one in merged["parameters"] if one.get("name") == parameter.get("name")), parameter)
         if not any(field in own for field in _OWN):
-            name = parameter.get("name", "")
-            message = f"the parameter {name!r} has no value"
-            yield Problem("argument-without-value", (*path, "parameters", number), message, f"write one, or submit with -p {name}=VALUE")
+            name, cron = parameter.get("name", ""), flow.kind == "CronWorkflow"
+            rule = "argument-without-value" if cron else "parameter-without-value"
+            fix = "write value" if cron else f"write one, or submit with -p {name}=VALUE"
+            yield Problem(rule, (*path, "parameters", number), f"the parameter {name!r} has no value", fix)
     entry = flow.spec.get("entrypoint")
     base = flow.base or flow
     entry = entry or base.spec.get("entrypoint")
@@ -100,7 +104,7 @@ def _supplied(called: Target | bool | None, arguments: Mapping[str, Any], path: 
 def _has_own(one: Mapping[str, Any], kind: str) -> bool:
     if kind == "parameters":
         return any(field in one for field in _OWN)
-    return bool(one.get("optional")) or any(field in one for field in _LOCATIONS)
+    return bool(one.get("optional")) or any(field in one for field in LOCATIONS)
 
 
 def _arguments(arguments: Mapping[str, Any], path: Path) -> Iterator[Problem]:
@@ -109,7 +113,7 @@ def _arguments(arguments: Mapping[str, Any], path: Path) -> Iterator[Problem]:
             name = parameter.get("name", "")
             yield Problem("argument-without-value", (*path, "parameters", number), f"the argument {name!r} has no value", "write value")
     for number, artifact in enumerate(arguments.get("artifacts", [])):
-        if not any(artifact.get(field) for field in ("from", "fromExpression", *_LOCATIONS)):
+        if not any(artifact.get(field) for field in ("from", "fromExpression", *LOCATIONS)):
             name = artifact.get("name", "")
             message = f"nothing says where the artifact {name!r} comes from"
             yield Problem("argument-without-value", (*path, "artifacts", number), message, "write from, or where it is stored")
@@ -138,9 +142,21 @@ def _loop(holder: Mapping[str, Any], path: Path) -> Iterator[Problem]:
         yield Problem("bad-loop", (*path, "withSequence", "end"), "a sequence has a count or an end", "remove one of the two")
     elif "withSequence" in holder and "count" not in sequence and "end" not in sequence:
         yield Problem("bad-loop", (*path, "withSequence"), "a sequence needs a count or an end", "write count")
-    text = holder.get("withParam")
-    if text and "{{" not in text and not _is_list(text):
-        yield Problem("bad-loop", (*path, "withParam"), f"{text[:40]!r} is no JSON list", 'write such as ["a", "b"], or withItems')
+
+
+def _loop_values(holder: Mapping[str, Any], path: Path, values: Names) -> Iterator[Problem]:
+    """What a loop is over, written down or the value of one of the workflow's parameters."""
+
+    def value(text: str) -> str | None:
+        return values.get(text[2:-2].strip()) if text.startswith("{{") else None if "{{" in text else text
+
+    items = value(holder.get("withParam", ""))
+    if items and not _is_list(items):
+        yield Problem("bad-loop", (*path, "withParam"), f"{items[:40]!r} is no JSON list", 'write such as ["a", "b"], or withItems')
+    for field in ("count", "start", "end"):
+        number = value(str(holder.get("withSequence", {}).get(field, "")))
+        if number and not re.fullmatch(r"[+-]?\d+", number):
+            yield Problem("bad-loop", (*path, "withSequence", field), f"{number[:40]!r} is no whole number", "write such as 3")
 
 
 def _is_list(text: str) -> bool:

@@ -14,6 +14,7 @@ from pipelines.check.fields import near
 from pipelines.check.findings import Path, Problem
 from pipelines.check.model import Call, Flow, Target, hooks
 from pipelines.check.scope import Scope
+from pipelines.check.structure import reached
 
 _NAME = re.compile(r"[A-Za-z][\w-]*(\.[\w\[\]/-]+)+")
 _ROOTS = ("workflow", "inputs", "outputs", "steps", "tasks", "item", "pod", "node", "retries", "lastRetry", "cronworkflow")
@@ -39,12 +40,14 @@ class _Reader:
     def flow_texts(self) -> Iterator[Problem]:
         """All texts of a workflow or a template of workflows."""
         outer = scope.of_workflow(self.flow)
+        at_the_end = outer.with_names({"workflow.failures": None})
+        ending, _ = reached(self.flow, [hook.get("template", "") for name, _, hook in hooks(self.flow.spec, ()) if name == "exit"])
         for target in self.flow.listed:
-            yield from self.template(target, outer)
+            yield from self.template(target, at_the_end if self.flow.is_template or target.name in ending else outer)
         rest = {key: value for key, value in self.flow.spec.items() if key not in ("templates", "templateDefaults", "hooks")}
         yield from self.texts(rest, self.flow.path, outer)
         for _, path, hook in hooks(self.flow.spec, self.flow.path):
-            yield from self.hook(hook, path, outer)
+            yield from self.hook(hook, path, at_the_end)
 
     def template(self, target: Target, outer: Scope) -> Iterator[Problem]:
         """All texts of a template."""

@@ -67,7 +67,7 @@ def test_argo_s_examples_give_no_alarm_that_is_not_justified() -> None:
     files = sorted(path for path in folder.rglob("*.yaml"))
     found = {str(file.relative_to(folder)): {one.rule for one in check.check(check.sources([str(file)]))} for file in files}
     assert {name: rules for name, rules in found.items() if rules} == {name: rules for name, (rules, _) in JUSTIFIED.items()}
-    assert len(files) >= 200
+    assert f"on the {len(files)} examples of Argo, {len(JUSTIFIED)} have a finding" in " ".join((ROOT / "README.md").read_text().split())
 
 
 @pytest.mark.skipif(not EXAMPLES, reason="ARGO_EXAMPLES names no folder of Argo's examples")

@@ -27,8 +27,10 @@ NAMED = {
 }
 # What the description calls a string, and the controller takes as text, a number or a boolean (its type AnyString).
 SCALARS = {("Parameter", "value"), ("Parameter", "default"), ("ValueFrom", "default"), ("Parameter", "enum")}
-# An image may come from templateDefaults; a gauge that says nothing is not realtime.
-OPTIONAL = {("k8s.Container", "image"), ("ScriptTemplate", "image"), ("Gauge", "realtime")}
+# What the description requires, and the API server and the controller do not.
+OPTIONAL = {("k8s.Container", "image"), ("ScriptTemplate", "image"), ("ScriptTemplate", "source"), ("Gauge", "realtime")}
+# The controller's own, which nobody writes.
+LEFT = {"WorkflowStatus", "CronWorkflowStatus"}
 
 
 def sections(definitions: dict[str, Any]) -> dict[str, dict[str, str]]:
@@ -58,8 +60,8 @@ def section(name: str, definition: dict[str, Any], definitions: dict[str, Any]) 
 def kind_of(described: dict[str, Any], definitions: dict[str, Any]) -> str:
     if "$ref" in described:
         full = described["$ref"].removeprefix("#/definitions/")
-        if full in NAMED:
-            return NAMED[full]
+        if full in NAMED or section_name(full) in LEFT:
+            return NAMED.get(full, "any")
         return section_name(full) if "properties" in definitions[full] else kind_of(definitions[full], definitions)
     if described.get("type") == "array":
         return f"[{kind_of(described['items'], definitions)}]"
@@ -75,7 +77,7 @@ def referenced(value: Any, definitions: dict[str, Any]) -> set[str]:
         return set()
     found = set().union(*(referenced(inner, definitions) for key, inner in value.items() if key != "$ref"))
     full = str(value.get("$ref", "")).removeprefix("#/definitions/")
-    if full and full not in NAMED:
+    if full and full not in NAMED and section_name(full) not in LEFT:
         found |= {full} if "properties" in definitions[full] else referenced(definitions[full], definitions)
     return found
 
