@@ -69,7 +69,8 @@ class _Read:
 @functools.lru_cache(maxsize=4096)
 def _read(text: str) -> _Read:
     node = parser.parse(text)
-    needed = tuple(name for name in names.variables(text) if name.split(".")[0] not in functions.ARGO)
+    said = [name.removeprefix("$env.") for name in names.variables(text)]
+    needed = tuple(name for name in said if name.split(".")[0] not in functions.ARGO)
     return _Read(node, needed, tuple(_functions(node)))
 
 
@@ -136,7 +137,7 @@ def _hyphened(node: Node, name: str, scope: Scope) -> str:
 
 def _types(node: Node, scope: Scope, given: Text, placeholders: dict[str, None]) -> Iterator[Problem]:
     def member(path: str) -> str | None:
-        is_text = path and path not in placeholders and path.split(".")[0] not in functions.ARGO and path != "item" and scope.known(path)
+        is_text = path and path not in placeholders and path.split(".")[0] not in functions.ARGO and scope.known(path)
         return "string" if is_text else None
 
     env: dict[str, Any] = {**dict.fromkeys((root.split("[")[0] for root in scope.roots), _Unknown()), **_FUNCTIONS}
@@ -168,9 +169,10 @@ def _mismatch(message: str) -> tuple[str, str]:
 
 
 def _value(text: str, needed: tuple[str, ...], scope: Scope, given: Text) -> Iterator[Problem]:
-    """What goes wrong with the values that the workflow gives its parameters."""
-    values = {name: scope.names.get(name) for name in needed if not scope.begins(name)}
-    if not values or None in values.values() or names.missing_functions(text):
+    """What goes wrong with constants, and with the values that the workflow gives its parameters."""
+    whole = [name for name in needed if not any(other.startswith(f"{name}.") for other in needed)]
+    values = {name: scope.names.get(name) for name in whole}
+    if None in values.values() or names.missing_functions(text):
         return
     try:
         evaluate.value(text, values)
@@ -178,7 +180,8 @@ def _value(text: str, needed: tuple[str, ...], scope: Scope, given: Text) -> Ite
         if "not supported" in str(error):
             return  # the language has more than the runner
         told = ", ".join(f"{name} is {value!r}" for name, value in values.items())
-        yield given.problem("expression-value", f"{error} (with the workflow's own values: {told})", "change the value or the expression")
+        message = f"{error} (with the workflow's own values: {told})" if told else str(error)
+        yield given.problem("expression-value", message, "change the value or the expression")
 
 
 def tag_problems(path: Path, text: str, scope: Scope, check_name: Callable[[str, int], Iterator[Problem]]) -> Iterator[Problem]:

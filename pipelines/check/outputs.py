@@ -150,6 +150,8 @@ def _skipped_arguments(target: Target, call: Call, producers: Mapping[str, Call]
 def _problem(use: _Use, prefix: str) -> Problem:
     name = f"{prefix}.{use.node}.outputs.{use.output}"
     message = f"{name} is not there when {use.node} is skipped by its when, and nothing says what counts then"
+    if use.output.startswith("artifacts."):
+        return Problem("skipped-output", use.path, message, "write optional: true at the argument or the input")
     fix = f"write valueFrom.default at the output, a default at the input, or {{{{={name} ?? '...'}}}} (with ['...'] around names with -)"
     return Problem("skipped-output", use.path, message, fix)
 
@@ -172,7 +174,7 @@ def _uses(value: Any, path: Path, prefix: str) -> Iterator[_Use]:
         for tag in tags.found(text):
             pure = text.strip() == f"{{{{{tag}}}}}"
             for name in _needed(tag):
-                match = re.fullmatch(rf"{prefix}\.([^.]+)\.outputs\.(result|parameters\.[^.]+)", name)
+                match = re.fullmatch(rf"{prefix}\.([^.]+)\.outputs\.(result|parameters\.[^.]+|artifacts\.[^.]+)", name)
                 if match:
                     yield _Use(where, match[1], match[2], pure and not tag.startswith("="))
 
@@ -198,10 +200,12 @@ def _has_default(target: Target, producer: Call, output: str) -> bool:
 
 def _input_has_default(target: Target, call: Call, path: Path) -> bool:
     called = target.flow.called(call.holder, call.path)
-    if not called or not isinstance(path[-2], int):
+    kind, number = str(path[-3]), path[-2]
+    if not called or not isinstance(number, int):
         return not called
-    name = call.holder["arguments"]["parameters"][path[-2]].get("name")
-    return any(one.get("name") == name and ("default" in one or "value" in one) for one in called.inputs("parameters"))
+    argument = call.holder["arguments"][kind][number]
+    wanted = [one for one in called.inputs(kind) if one.get("name") == argument.get("name")]
+    return any(field in one for one in [*wanted, argument] for field in ("default", "optional")) or any("value" in one for one in wanted)
 
 
 def _runs_after_a_skip(target: Target, call: Call, producer: Call) -> bool:

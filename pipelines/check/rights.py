@@ -46,7 +46,7 @@ def problems(library: Library) -> Iterator[tuple[Document, Problem]]:
                 message = f"there is no ServiceAccount {account!r} among those given"
                 yield flow.document, Problem("unknown-account", path, message, near(account, accounts))
         for need in _needs(flow) if knows_roles else ():
-            if not _may(library, flow, need):
+            if (need.account in accounts or _bindings(library, flow, need.account)) and not _may(library, flow, need):
                 message = f"{need.account} may not {need.verb} {need.resource}{f'.{need.group}' if need.group else ''}: {need.why}"
                 fix = f"bind a role to {need.account} with the verb {need.verb} on {need.resource}"
                 yield flow.document, Problem("missing-right", need.path, message, fix)
@@ -108,13 +108,18 @@ def _plural(kind: str) -> str:
     )
 
 
+def _bindings(library: Library, flow: Flow, account: str) -> list[dict[str, Any]]:
+    """The bindings that name an account."""
+    found = [value for _, value in library.objects("RoleBinding", "ClusterRoleBinding")]
+    return [one for one in found if any(_is_subject(subject, one, flow, account) for subject in _list(one.get("subjects")))]
+
+
 def _may(library: Library, flow: Flow, need: _Need) -> bool:
-    for _, binding in library.objects("RoleBinding", "ClusterRoleBinding"):
-        if any(_is_subject(subject, binding, flow, need.account) for subject in _list(binding.get("subjects"))):
-            reference = _map(binding.get("roleRef"))
-            roles = [value for _, value in library.objects(str(reference.get("kind"))) if _name(value) == reference.get("name")]
-            if not roles or any(_allows(rule, need) for role in roles for rule in _list(role.get("rules"))):
-                return True  # a role that is not among the files may allow it
+    for binding in _bindings(library, flow, need.account):
+        reference = _map(binding.get("roleRef"))
+        roles = [value for _, value in library.objects(str(reference.get("kind"))) if _name(value) == reference.get("name")]
+        if not roles or any(_allows(rule, need) for role in roles for rule in _list(role.get("rules"))):
+            return True  # a role that is not among the files may allow it
     return False
 
 

@@ -36,12 +36,18 @@ def _of(name: str) -> Iterator[Source]:
         yield _decoded("stdin", sys.stdin.buffer.read())
     elif Path(name).is_dir():
         parts = set(_parts_of_kustomizations(Path(name)))
-        found = [path for path in sorted(Path(name).rglob("*")) if path.suffix in _SUFFIXES and path.is_file() and path not in parts]
+        found = [path for path in _files(Path(name)) if path.suffix in _SUFFIXES and path not in parts]
         if not found:
             yield Source(name, "", "the folder holds no YAML files")
         yield from (_read(path) for path in found)
     else:
         yield _read(Path(name))
+
+
+def _files(folder: Path) -> list[Path]:
+    """The files of a folder, those in hidden folders (.venv, .git) left out."""
+    found = sorted(folder.rglob("*"))
+    return [path for path in found if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)]
 
 
 def _read(path: Path) -> Source:
@@ -59,7 +65,7 @@ def _decoded(name: str, content: bytes) -> Source:
 
 
 def _parts_of_kustomizations(folder: Path) -> Iterator[Path]:
-    for file in (path for path in folder.rglob("*") if path.name in _KUSTOMIZATIONS):
+    for file in (path for path in _files(folder) if path.name in _KUSTOMIZATIONS):
         yield file
         try:
             values = [document.value for document in documents(file.read_text(), str(file))]
