@@ -24,7 +24,7 @@ def check(path: Path, text: str, scope: Scope) -> Iterator[Problem]:
     tags = list(dict.fromkeys(_TAG.findall(text)))
     error = _error(text, tags)
     if error is not None:
-        yield Problem("broken-condition", path, _short(error), _fix(text))
+        yield Problem("broken-condition", path, f"{text}: {_reason(error)}", _fix(text))
         return
     values = {tag: scope.names.get(tag[2:-2].strip()) for tag in tags}
     given = [value if value is not None else tag for tag, value in values.items()]
@@ -54,8 +54,9 @@ def _fails(text: str, tags: Sequence[str], values: Sequence[str]) -> EvaluationE
     return None
 
 
-def _short(error: EvaluationError) -> str:
-    return " ".join(str(error).split())[:300]
+def _reason(error: EvaluationError) -> str:
+    """Why, without the condition, in which words stand for the tags."""
+    return re.sub(r"^[A-Za-z ]+'when' expression '.*': ", "", " ".join(str(error).split()))[:300]
 
 
 def _fix(text: str) -> str:

@@ -164,7 +164,7 @@ class _Unknown:
 def _mismatch(message: str) -> tuple[str, str]:
     if "string" in message and "number" in message:
         what = "text and a number are never equal" if "==" in message or "!=" in message else "text and a number cannot be compared"
-        return f"{what} ({message})", "put the number in quotes, or convert the text with asInt(...)"
+        return what, "put the number in quotes, or convert the text with asInt(...)"
     return message, "make both sides of one type: asInt(...), asFloat(...), string(...)"
 
 

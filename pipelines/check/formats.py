@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
+from urllib.parse import quote
 
 from pipelines.check.findings import Finding
 from pipelines.check.rules import RULES
@@ -42,7 +43,7 @@ def sarif(findings: Sequence[Finding]) -> str:
 
 def _result(one: Finding) -> dict[str, Any]:
     place = {
-        "artifactLocation": {"uri": PurePath(one.file).as_posix()},
+        "artifactLocation": {"uri": quote(PurePath(one.file).as_posix())},
         "region": {"startLine": one.line, "startColumn": one.column},
     }
     return {

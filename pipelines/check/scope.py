@@ -129,6 +129,8 @@ class Scope:
             return f"{name}: only a steps or DAG template can name its {first}", "hand it over as an input parameter"
         if first == "item":
             return self._no_item(name)
+        if name == "workflow.failures":
+            return f"{name}: only an exit handler knows them", "name it in the template of onExit"
         if first == "inputs":
             return f"{name}: the template has no such input", near(name, self._like(first))
         return f"{name}: there is no such variable", near(name, self._like(first) or self.roots)

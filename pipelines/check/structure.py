@@ -14,7 +14,8 @@ from pipelines.check.model import HOLDERS, KINDS, Call, Flow, Target, hooks
 _FIELD_NAME = re.compile(r"[a-zA-Z0-9][-a-zA-Z0-9]{0,127}")
 _PARAMETER_NAME = re.compile(r"[-a-zA-Z0-9_]+")
 _OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-_TAG = re.compile(r"\{\{.*?\}\}")
+# What may be part of a step's name: it is replaced before the name is looked at.
+_TAG = re.compile(r"\{\{ *(inputs|workflow)\.[^{}]*\}\}")
 _LONGEST = {"CronWorkflow": 52}
 
 
@@ -110,7 +111,7 @@ def _names(items: Sequence[Mapping[str, Any]], path: Path, what: str, pattern: r
         name = item.get("name", "")
         if not name:
             yield Problem("bad-name", (*path, number), f"a {what} needs a name", "write name")
-        elif not pattern.fullmatch(_TAG.sub("x", name) if what == "step" else name):
+        elif not pattern.fullmatch(name):
             allowed = "letters, digits, - and _" if pattern is _PARAMETER_NAME else "letters, digits and -, the first no -"
             yield Problem("bad-name", (*path, number, "name"), f"{name!r} is no name of a {what}", f"write {allowed}")
     yield from _unique(items, path, what)
@@ -162,7 +163,7 @@ def _called(target: Target) -> Iterator[Problem]:
     word = "step" if target.kind == "steps" else "task"
     names = Counter(call.name for call in target.calls)
     for call in target.calls:
-        if not _FIELD_NAME.fullmatch(_TAG.sub("x", call.name)):
+        if not _FIELD_NAME.fullmatch(_TAG.sub("x", call.name) if word == "step" else call.name):
             what = f"{call.name!r} is no name of a {word}" if call.name else f"a {word} needs a name"
             yield Problem("bad-name", (*call.path, "name"), what, "write letters, digits and -, the first no -")
         elif names[call.name] > 1 and call is not next(other for other in target.calls if other.name == call.name):
