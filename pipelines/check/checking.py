@@ -70,7 +70,7 @@ def _enter(document: Document, library: Library) -> Iterator[Problem]:
     if kind in SPECS or kind in _FIELDS_ONLY:
         clean, problems = fields.checked(value, document.place, kind, document.prefix)
         if kind in SPECS:
-            library.add(Flow(document, kind, clean, library))
+            library.add(Flow(document, kind, clean, library, flawed=bool(problems)))
         else:
             library.others.setdefault(kind, []).append((document, clean))
         if not group.startswith(_GROUP):

@@ -22,7 +22,10 @@ _TAG = re.compile(r"\{\{(?!=)([^{}]*)\}\}")
 
 @dataclass(frozen=True)
 class Text:
-    """An expression in a document: its field, where in the field's text it begins, and what must come out (empty: anything)."""
+    """An expression in a document: its field, where in the field's text it begins, and what must come out.
+
+    `wanted` is empty for anything, bool, or condition: a boolean, or text that may be one.
+    """
 
     path: Path
     text: str
@@ -149,8 +152,8 @@ def _types(node: Node, scope: Scope, given: Text, placeholders: dict[str, None])
     except RecursionError:
         yield given.problem("broken-expression", "it is nested too deep", "make it shorter")
         return
-    if given.wanted and kind not in (None, given.wanted):
-        message = f"expected a {given.wanted}, and this gives a {kind}"
+    if given.wanted and kind not in (None, "bool", "string" if given.wanted == "condition" else "bool"):
+        message = f"expected true or false, and this gives a {kind}"
         yield given.problem("expression-type", message, "compare it with something: ... == '...'")
 
 

@@ -94,6 +94,8 @@ class _Checking:
                 self._unknown(name, place, rows, inner_path)
                 continue
             clean = self.of(inner, place.members[name], row[0], inner_path)
+            if name == "withItems":
+                self._words(place.members[name], inner_path)
             choices = _CHOICES.get((section, name)) if isinstance(clean, str) else None
             if choices and clean not in choices and "{{" not in clean:
                 self._add("unknown-value", inner_path, f"{clean!r} is not allowed here", near(clean, filter(None, choices)))
@@ -110,9 +112,18 @@ class _Checking:
         else:
             self._add("unknown-field", path, f"Argo has no field {name!r} here", near(name, rows))
 
+    def _words(self, place: Place, path: Path) -> None:
+        """Items that a loop would find to be booleans."""
+        if place.word:
+            self._boolean(place.word, path)
+        for key, inner in place.members.items():
+            self._words(inner, (*path, key))
+        for number, inner in enumerate(place.items):
+            self._words(inner, (*path, number))
+
     def _list(self, value: Any, place: Place, kind: str, path: Path) -> list[Any]:
         if not isinstance(value, list):
-            self._wrong(value, "a list", path)
+            self._wrong(value, "a list of lists, such as - - name: ..." if kind == "WorkflowStep" else "a list", path)
             return []
         return [self.of(item, place.items[number], kind, (*path, number)) for number, item in enumerate(value)]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from pipelines.check.findings import Path, Problem, UnreadableInput
@@ -45,13 +46,13 @@ def _resource(target: Target, path: Path) -> Iterator[Problem]:
         return
     found = read(text)
     if isinstance(found, UnreadableInput):
-        offset = sum(len(line) + 1 for line in text.split("\n")[: found.line - 1])
+        offset = _line_start(text, found.line)
         yield Problem("bad-manifest", (*path, "manifest"), f"the manifest is {found.message}", "write YAML", offset)
         return
-    found_tags = list(_TAG.finditer(text))
+    tags = _TAG.findall(text)
     for document in found:
         yield from _whole(document.value, action, bool(resource.get("flags")), (*path, "manifest"))
-        yield from _types(document, found_tags, (*path, "manifest"))
+        yield from _types(document, text, tags, (*path, "manifest"))
 
 
 @functools.lru_cache(maxsize=64)
@@ -78,32 +79,56 @@ def _whole(value: Any, action: str, has_flags: bool, path: Path) -> Iterator[Pro
         yield Problem("bad-manifest", path, f"{action} needs a name, and there is generateName", "write metadata.name, or create")
 
 
-def _types(document: Document, found: list[re.Match[str]], path: Path) -> Iterator[Problem]:
-    if isinstance(document.value, dict) and str(document.value.get("apiVersion", "")).startswith("argoproj.io/"):
+def _types(document: Document, text: str, tags: list[str], path: Path) -> Iterator[Problem]:
+    value = document.value
+    if not isinstance(value, dict) or str(value.get("apiVersion", "")).startswith("argoproj.io/"):
         return
-    for field, owner, place, number in _stand_ins(document.value, document.place, "", ""):
-        if number >= len(found):
-            continue
-        offset = found[number].start()
-        if place.style in ("'", '"') and ((field in _NUMBERS and (field != "port" or owner == "ports")) or field in _BOOLEANS):
-            word = "number" if field in _NUMBERS else "boolean"
-            message = f"{field} is a {word}, and the quotes make it text"
-            yield Problem("manifest-type", path, message, f"write the tag without quotes: {field}: {{{{...}}}}", offset)
-        elif not place.style and _FREE.match(found[number][0]) and (owner in _TEXTS or (field == "value" and owner == "env")):
-            message = f"{owner or field} holds text, and a value such as 1 or true becomes a number or a boolean"
-            yield Problem("manifest-text", path, message, 'put the tag in quotes: "{{...}}"', offset)
+    holds_text = value.get("kind") in ("ConfigMap", "Secret")
+    for scalar in _scalars(value, document.place, "", ""):
+        match = _STAND_IN.fullmatch(scalar.value) if isinstance(scalar.value, str) else None
+        tag = tags[int(match[1])] if match and int(match[1]) < len(tags) else ""
+        owned = scalar.owner in _TEXTS and (scalar.owner != "data" or holds_text)
+        offset = _line_start(text, scalar.place.line)
+        yield from _type(scalar, tag, owned or (scalar.field == "value" and scalar.owner == "env"), path, offset)
 
 
-def _stand_ins(value: Any, place: Place, field: str, owner: str) -> Iterator[tuple[str, str, Place, int]]:
-    """The scalars that are one tag: field, the field around it, place, the tag's number."""
+def _line_start(text: str, line: int) -> int:
+    return sum(len(one) + 1 for one in text.split("\n")[: line - 1])
+
+
+@dataclass(frozen=True)
+class _Scalar:
+    """A scalar of a manifest, its field and the field around it."""
+
+    field: str
+    owner: str
+    value: Any
+    place: Place
+
+
+def _type(scalar: _Scalar, tag: str, must_be_text: bool, path: Path, offset: int) -> Iterator[Problem]:
+    field, shown = scalar.field, tag or str(scalar.value)
+    number = field in _NUMBERS and (field != "port" or scalar.owner == "ports")
+    if scalar.place.style in ("'", '"') and (tag or str(scalar.value).isdigit()) and (number or field in _BOOLEANS):
+        message = f"{field} is a {'number' if number else 'boolean'}, and the quotes make it text"
+        yield Problem("manifest-type", path, message, f"write it without quotes: {field}: {shown}", offset)
+    elif must_be_text and not isinstance(scalar.value, str):
+        message = f"{scalar.owner or field} holds text, and {shown} is none"
+        yield Problem("manifest-type", path, message, f'put it in quotes: "{shown}"', offset)
+    elif must_be_text and not scalar.place.style and _FREE.match(tag):
+        message = f"{scalar.owner or field} holds text, and a value such as 1 or true becomes a number or a boolean"
+        yield Problem("manifest-text", path, message, f'put the tag in quotes: "{shown}"', offset)
+
+
+def _scalars(value: Any, place: Place, field: str, owner: str) -> Iterator[_Scalar]:
     if isinstance(value, dict):
         for key, inner in value.items():
-            yield from _stand_ins(inner, place.members[key], key, field)
+            yield from _scalars(inner, place.members[key], key, field)
     elif isinstance(value, list):
         for number, inner in enumerate(value):
-            yield from _stand_ins(inner, place.items[number], field, field)
-    elif isinstance(value, str) and (match := _STAND_IN.fullmatch(value)):
-        yield field, owner, place, int(match[1])
+            yield from _scalars(inner, place.items[number], field, field)
+    else:
+        yield _Scalar(field, owner, value, place)
 
 
 def kinds(target: Target) -> Iterator[Mapping[str, Any]]:

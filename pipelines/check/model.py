@@ -92,6 +92,8 @@ class Flow:
     kind: str
     value: dict[str, Any]
     library: Library
+    # Something of it is not what the schema says, and was left out: what nobody uses cannot be told.
+    flawed: bool = False
 
     @property
     def path(self) -> Path:

@@ -87,7 +87,7 @@ def _mounts(target: Target, patched: set[str]) -> Iterator[Problem]:
 
 
 def _unused(flow: Flow, patched: set[str]) -> Iterator[Problem]:
-    if flow.base is not False or any("templateRef" in call.holder for target in flow.every for call in target.calls):
+    if flow.flawed or flow.base is not False or any("templateRef" in call.holder for target in flow.every for call in target.calls):
         return
     used = {name for target in flow.every for _, name in mounted(target)} | patched
     used |= {mount.get("name", "") for field in _CONTAINERS for mount in flow.defaults.get(field, {}).get("volumeMounts", [])}

@@ -12,14 +12,17 @@ from pipelines.check.model import Flow
 from pipelines.check.pods import containers
 
 _SECRET_NAME = re.compile(
-    r"(^|[_-])(password|passwd|pwd|passphrase|token|api_?key|access_?key|private_?key|secret_?key|client_?secret|credentials?)$",
+    r"(^|[_-])(password|passwd|pass|pwd|passphrase|token|secret|credentials?|api_?key|(access|private|secret|client)_?(key|secret))$",
     re.IGNORECASE,
 )
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _SECRET_VALUE = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----|\bAKIA[0-9A-Z]{16}\b|\bgh[pousr]_[A-Za-z0-9]{36}\b|\bxox[baprs]-[A-Za-z0-9-]{10,}"
+    r"|--(password|token|api-key|secret)[= ]['\"]?[^\s'\"${}<-]{4,}|://[^/\s:@{}$<]+:[^/\s:@{}$<]{3,}@"
     r"|\bglpat-[A-Za-z0-9_-]{20}|\bsk-[A-Za-z0-9_-]{32,}|\bAIza[0-9A-Za-z_-]{35}\b"
 )
+# A field such as S3_SECRET may hold the name of a Secret, which most often has hyphens.
+_OF_SECRETS, _SECRET_S_NAME = re.compile(r"(?<!client)[_-]?(secret|credentials?)$", re.IGNORECASE), re.compile(r"[a-z0-9.]+(-[a-z0-9.]+)+")
 _PLACEHOLDER = re.compile(r"|[<$].*|none|null|changeme|xxx+|\*+|todo|/.*", re.IGNORECASE)
 # The most that Linux takes as one argument or one variable of the environment (MAX_ARG_STRLEN).
 _LONGEST_BYTES = 131_072
@@ -38,7 +41,7 @@ def problems(flow: Flow) -> Iterator[Problem]:
             yield from _container(flow, container, path)
     for path, text in _all_texts(flow.spec, flow.path):
         if len(text) >= 20 and _SECRET_VALUE.search(text):
-            yield _plain(path, "this is a key")
+            yield _plain(path, "a password or key stands here in plain text")
 
 
 def _all_texts(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
@@ -81,7 +84,7 @@ def _container(flow: Flow, container: Mapping[str, Any], path: Path) -> Iterator
 def _named(name: str, value: str, path: Path) -> Iterator[Problem]:
     if not _SECRET_NAME.search(_CAMEL.sub("_", name)) or "{{" in value or _PLACEHOLDER.fullmatch(value) or value.isdigit():
         return
-    if not re.search(r"s3-credentials|secret", value):  # the name of a Secret
+    if not (_OF_SECRETS.search(name) and _SECRET_S_NAME.fullmatch(value)):
         yield _plain(path, f"{name} stands here in plain text")
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from pipelines.check import scope
 from pipelines.check.findings import Problem
-from pipelines.check.model import HOLDERS, Flow, Target
+from pipelines.check.model import Call, Flow, Target
 
 # Argo's controller ends a workflow whose object is larger (workflow/packer); etcd takes no request that is larger.
 _OF_ARGO, _OF_ETCD = 2**20, 3 * 2**19
@@ -31,39 +32,56 @@ def problems(flow: Flow) -> Iterator[Problem]:
 
 
 def _run(flow: Flow, size: int) -> Iterator[Problem]:
-    counting = _Counting(flow)
     entry = flow.called({"template": flow.spec.get("entrypoint", "")}, flow.path)
-    count = counting.nodes(entry, ()) if entry else 0
-    predicted = size + count * _NODE_BYTES * _PACKED
+    run = _Counting(flow).of(entry, ()) if entry else _Nodes(0, 0)
+    predicted = size + run.size * _PACKED
     if predicted > _OF_ARGO:
-        state = f"{_mib(count * _NODE_BYTES)} of state, about {_mib(predicted)} packed"
-        message = f"the run has some {count:,} nodes: {state}, where 1 MiB is allowed"
+        state = f"{_mib(run.size)} of state, about {_mib(predicted)} packed"
+        message = f"the run has some {run.count:,} nodes: {state}, where 1 MiB is allowed"
         fix = "run fewer nodes in one workflow, or let the controller offload the state (nodeStatusOffLoad)"
         yield Problem("run-size", (*flow.path, "entrypoint"), message, fix)
+
+
+@dataclass(frozen=True)
+class _Nodes:
+    """How many nodes, and their bytes as JSON."""
+
+    count: int
+    size: int
+
+    def __add__(self, other: _Nodes) -> _Nodes:
+        return _Nodes(min(self.count + other.count, _MOST), min(self.size + other.size, _MOST * _NODE_BYTES))
+
+    def times(self, count: int) -> _Nodes:
+        """So many of them."""
+        return _Nodes(min(self.count * count, _MOST), min(self.size * count, _MOST * _NODE_BYTES))
 
 
 class _Counting:
     def __init__(self, flow: Flow) -> None:
         self._scope = scope.of_workflow(flow)
-        self._known: dict[int, int] = {}
+        self._known: dict[int, _Nodes] = {}
 
-    def nodes(self, target: Target, above: tuple[int, ...]) -> int:
-        """How many nodes a template makes; one that calls itself counts once."""
+    def of(self, target: Target, above: tuple[int, ...]) -> _Nodes:
+        """The nodes that a template makes; one that calls itself counts once."""
         key = id(target.template)
+        one = _Nodes(1, _NODE_BYTES)
         if key in above or len(above) > 50:
-            return 1
+            return one
         if key not in self._known:
             retried = target.flow.of_template(target, "retryStrategy") is not None
-            count = 1 + int(retried)
-            if target.kind in HOLDERS:
-                count += len(target.template["steps"]) if target.kind == "steps" else 0
-                count += sum(self._called(target, call.holder, call.path, (*above, key)) for call in target.calls)
-            self._known[key] = min(count, _MOST)
+            made = one.times(1 + int(retried) + (len(target.template["steps"]) if target.kind == "steps" else 0))
+            for call in target.calls:
+                made += self._called(target, call, (*above, key))
+            self._known[key] = made
         return self._known[key]
 
-    def _called(self, target: Target, holder: Mapping[str, Any], path: Any, above: tuple[int, ...]) -> int:
-        called = target.flow.called(holder, path)
-        return self._times(holder) * (self.nodes(called, above) if called else 1)
+    def _called(self, target: Target, call: Call, above: tuple[int, ...]) -> _Nodes:
+        """The nodes of a step or task; each of them holds what it is given."""
+        called = target.flow.called(call.holder, call.path)
+        given = [self._text(one.get("value", "")) for one in call.holder.get("arguments", {}).get("parameters", [])]
+        inside = self.of(called, above) if called else _Nodes(1, _NODE_BYTES)
+        return (inside + _Nodes(0, sum(map(len, given)))).times(self._times(call.holder))
 
     def _times(self, holder: Mapping[str, Any]) -> int:
         if "withItems" in holder:

@@ -177,7 +177,7 @@ def _called(target: Target) -> Iterator[Problem]:
 
 def _unused(flow: Flow) -> Iterator[Problem]:
     """Templates of a workflow that nothing calls; those of a WorkflowTemplate may be called from anywhere."""
-    if flow.is_template or flow.base is not False or not flow.spec.get("entrypoint"):
+    if flow.is_template or flow.flawed or flow.base is not False or not flow.spec.get("entrypoint"):
         return
     used, unsure = reached(flow, [flow.spec["entrypoint"], *(hook.get("template", "") for _, _, hook in hooks(flow.spec, ()))])
     for target in flow.listed if not unsure else ():

@@ -15,6 +15,7 @@ from pipelines.check.findings import Path, Problem
 from pipelines.check.model import Call, Flow, Target, hooks
 from pipelines.check.scope import Scope
 from pipelines.check.structure import reached
+from pipelines.local.language import tags
 
 _NAME = re.compile(r"[A-Za-z][\w-]*(\.[\w\[\]/-]+)+")
 _ROOTS = ("workflow", "inputs", "outputs", "steps", "tasks", "item", "pod", "node", "retries", "lastRetry", "cronworkflow")
@@ -118,8 +119,11 @@ class _Reader:
             return
         if "{{" in text:
             yield from expressions.tag_problems(path, text, inner, self._names(path, inner))
+            yield from _last_retry(text, path)
         if field == "when" and text:
             yield from conditions.check(path, text, inner)
+            if text.startswith("{{=") and text.endswith("}}"):
+                yield from expressions.check(Text(path, text[3:-2], 0, "condition"), inner)
         elif field == "successCondition" and "http" in path and text:
             seen = inner.with_names(dict.fromkeys(_EVENTS), "response.", "request.")
             yield from expressions.check(Text(path, text, wanted="bool"), seen)
@@ -153,10 +157,14 @@ class _Reader:
         if missing:
             message, fix = missing
             yield Problem("undefined-variable", path, f"{{{{{name}}}}}: {message.partition(': ')[2] or message}", fix, offset)
-        if name.startswith("lastRetry.exitCode") and "retryStrategy" not in path:
+
+
+def _last_retry(text: str, path: Path) -> Iterator[Problem]:
+    for tag in tags.found(text) if "lastRetry.exitCode" in text and "retryStrategy" not in path else ():
+        if "lastRetry.exitCode" in tag:
             what = "in a body it is 0 on the first attempt, and after an attempt that was killed without an exit code"
             fix = "decide in retryStrategy.expression, where such an attempt has -1"
-            yield Problem("last-retry-in-body", path, f"{{{{{name}}}}}: {what}", fix, offset)
+            yield Problem("last-retry-in-body", path, f"{{{{{tag}}}}}: {what}", fix, text.find(f"{{{{{tag}}}}}"))
 
 
 def problems(flow: Flow) -> Iterator[Problem]:

@@ -30,6 +30,12 @@ def _with_lines(count: int) -> str:
     return f"{_HEAD}  - name: main\n    script:\n      image: busybox\n      command: [sh]\n      source: |\n{lines}"
 
 
+def _with_copies(count: int, length: int) -> str:
+    argument = f"arguments: {{parameters: [{{name: text, value: {'x' * length}}}]}}"
+    loop = f"    - - name: one\n        template: print\n        {argument}\n        withSequence: {{count: {count}}}\n"
+    return f"{_HEAD}  - name: main\n    steps:\n{loop}" + "  - name: print\n    inputs: {parameters: [{name: text}]}\n    container: {image: busybox}\n"
+
+
 @pytest.mark.parametrize("file", BROKEN, ids=[file.stem for file in BROKEN])
 def test_the_mistake_is_found_on_its_line_and_nothing_else(file: Path) -> None:
     findings = check.check(check.sources([str(file)]))
@@ -42,6 +48,7 @@ def test_the_mistake_is_found_on_its_line_and_nothing_else(file: Path) -> None:
     [
         (_with_argument(140_000), "argument-size", 11, "Linux takes at most 131,071"),
         (_with_lines(12_000), "object-size", 2, "1.1 MiB: Argo ends a workflow"),
+        (_with_copies(600, 20_000), "run-size", 5, "602 nodes"),
         (_with_lines(18_000), "object-size", 2, "1.6 MiB: the API server takes at most 1.5 MiB"),
     ],
 )
