@@ -33,7 +33,10 @@ def _with_lines(count: int) -> str:
 def _with_copies(count: int, length: int) -> str:
     argument = f"arguments: {{parameters: [{{name: text, value: {'x' * length}}}]}}"
     loop = f"    - - name: one\n        template: print\n        {argument}\n        withSequence: {{count: {count}}}\n"
-    return f"{_HEAD}  - name: main\n    steps:\n{loop}" + "  - name: print\n    inputs: {parameters: [{name: text}]}\n    container: {image: busybox}\n"
+    return (
+        f"{_HEAD}  - name: main\n    steps:\n{loop}"
+        + "  - name: print\n    inputs: {parameters: [{name: text}]}\n    container: {image: busybox}\n"
+    )
 
 
 @pytest.mark.parametrize("file", BROKEN, ids=[file.stem for file in BROKEN])
