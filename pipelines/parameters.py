@@ -68,6 +68,7 @@ _ROWS = [
     Parameter("REPLICAS", "3", contract.POSITIVE, "replicas of the model server (one machine: always 1)", False, "run"),
     Parameter("RESTART_LIMIT", "10", contract.COUNT, "further starts after kills and transient faults", False, "run"),
     Parameter("RETRY_LIMIT", "10", contract.COUNT, "further attempts after the first", False, "run"),
+    Parameter("ROLLBACK_VERSION", "", contract.OPTIONAL_POSITIVE, "version to go back to; empty: the one released before", False, "run"),
     Parameter("S3_SECRET", "s3-credentials", contract.OBJECT, "secret with AWS_ACCESS_KEY_ID and the like", False, "site"),
     Parameter("SEED", "1", contract.COUNT, "seed of the split, the model and the order of the data", False, "run"),
     Parameter("SERVING_CPU", "500m", contract.QUANTITY, "processors that a model server asks for", False, "site"),
@@ -94,5 +95,5 @@ def find(name: str) -> Parameter:
     if name in PARAMETERS:
         return PARAMETERS[name]
     near = difflib.get_close_matches(name.upper(), PARAMETERS, n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]}?" if near else ""
+    hint = f"; did you mean {near[0]}?" if near else ";"
     raise contract.BadInput(f"{name}: no such parameter{hint} `python -m pipelines parameters` lists them all")

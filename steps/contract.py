@@ -115,6 +115,10 @@ def _optional_port(text: str) -> int | None:
     return _integer(1, 65535)(text) if text else None
 
 
+def _optional_positive(text: str) -> int | None:
+    return _integer(1)(text) if text else None
+
+
 def _one_of(*words: str) -> Kind:
     return Kind(f"{', '.join(words[:-1])} or {words[-1]}", _matching("|".join(map(re.escape, words))))
 
@@ -133,6 +137,7 @@ PORT = Kind("a port, 1 to 65535", _integer(1, 65535))
 FRACTION = Kind("a number above 0 and at most 1 (0.75 for 75 %), or nothing for no check", _fraction)
 SHA256 = Kind("64 hexadecimal digits, or nothing", _matching(r"(?:[0-9a-fA-F]{64})?"))
 FOLDER = Kind("an absolute path", _absolute)
+OPTIONAL_POSITIVE = Kind(f"{POSITIVE.expected}, or nothing", _optional_positive)
 OPTIONAL_PORT = Kind("a port, 1 to 65535, or nothing", _optional_port)
 # https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
 QUANTITY = Kind("a quantity such as 2, 500m or 4Gi", _matching(r"[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?"))
@@ -150,6 +155,7 @@ Port = Annotated[int, PORT]
 Fraction = Annotated[float | None, FRACTION]
 Sha256 = Annotated[str, SHA256]
 Folder = Annotated[Path, FOLDER]
+OptionalPositive = Annotated[int | None, OPTIONAL_POSITIVE]
 OptionalPort = Annotated[int | None, OPTIONAL_PORT]
 Quantity = Annotated[str, QUANTITY]
 Object = Annotated[str, OBJECT]

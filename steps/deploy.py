@@ -2,37 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
-from steps import contract
-from steps.contract import Count, Folder, Name, Object, OptionalObject, OptionalPort, Port, Positive, PullPolicy, Quantity, Text
-from steps.release.places import Places
+from steps import contract, release
+from steps.contract import Positive
+from steps.release import backend
+from steps.release.settings import Serving
 
 
 @dataclass(frozen=True)
-class Settings:
-    """`version` is one of the model's repository. On one machine one server runs and only the two ports are read of what follows them."""
+class Settings(Serving):
+    """`version` is one of the model's repository."""
 
-    nfs_path: Folder
-    user_name: Name
-    model_name: Name
-    output_dir: Name
     version: Positive
-    tf_serving_port: Port
-    tf_serving_rest_port: Port
-    tf_serving_node_port: OptionalPort
-    replicas: Positive
-    deploy_timeout_s: Positive
-    serving_image: Text
-    serving_cpu: Quantity
-    serving_memory: Quantity
-    claim: Object
-    user_id: Count
-    group_id: Count
-    fs_id: Count
-    pull_policy: PullPolicy
-    pull_secret: OptionalObject
 
 
 @dataclass(frozen=True)
@@ -44,18 +26,10 @@ class Outputs:
 
 def main(settings: Settings) -> Outputs:
     """Have the version serve. Raises BadInput, BadModel or Transient, the version before left in place and serving."""
-    if "KUBERNETES_SERVICE_HOST" in os.environ:
-        raise contract.BadInput(
-            "deploy: expected to run on one machine, got a pod of a cluster (KUBERNETES_SERVICE_HOST is set): deploying to a cluster"
-            " is not supported yet; run the pipeline on one machine with `python -m pipelines run`"
-        )
-    from steps.release import backend, local
-
-    places = Places.of(settings.nfs_path, settings.user_name, settings.model_name, settings.output_dir)
-    with places.lock():
-        server = local.LocalServer(places, settings.tf_serving_port, settings.tf_serving_rest_port)
-        backend.deploy(server, places, settings.version)
-    return Outputs(server.address)
+    with settings.places.lock():
+        servers = release.open_backend(settings)
+        backend.deploy(servers, settings.places, settings.version)
+    return Outputs(servers.address)
 
 
 if __name__ == "__main__":

@@ -181,7 +181,7 @@ def _prune(places: Places, keep: int) -> None:
     from steps import release
 
     note = release.serving(places.output)
-    protected = {*records.deployed(records.read(places.records))[-1:], *([note.version] if note else [])}
+    protected = records.may_serve(records.read(places.records)) | ({note.version} if note else set())
     for version in repository.to_remove(repository.versions(places.repository), keep, protected):
         repository.remove(places.repository, version)
         contract.log(f"removed version {version}: only the newest {keep} are kept, and the one that serves")

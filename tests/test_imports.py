@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "pipelines/report": ("pipelines.report",),
     "pipelines/build": ("pipelines.build", "pipelines.parameters", "steps"),
     "pipelines/parameters.py": ("steps.contract",),
+    "pipelines/site": ("pipelines.site", "pipelines.parameters", "steps.contract", "steps.storage"),
 }
 
 
@@ -57,6 +58,7 @@ DOORS = [
     *(
         "steps.models.wide_deep",
         "steps.serve.__main__",
+        "steps.release.cluster",
         "pipelines.__main__",
         "pipelines.check",
         "pipelines.local",
@@ -70,7 +72,7 @@ def test_no_door_loads_what_starts_slowly() -> None:
     """TensorFlow, Hera and the like are imported where they are used: bad input is refused in an instant, and a step imports in one."""
     code = (
         f"import importlib, sys; [importlib.import_module(name) for name in {DOORS}];"
-        "print([name for name in ('tensorflow', 'keras', 'hera', 'boto3', 'pyarrow') if name in sys.modules])"
+        "print([name for name in ('tensorflow', 'keras', 'hera', 'boto3', 'pyarrow', 'kubernetes') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

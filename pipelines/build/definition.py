@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipelines.build.retries import AFTER_FAULTS, UNTIL_TARGET, Retry
 from steps import contract
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 DEPLOYER = "tiphys-deployer"
 until_target = UNTIL_TARGET
+Pod = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -74,11 +75,21 @@ def step(what: ModuleType | Chain, *, retry: Retry = AFTER_FAULTS, account: str 
     return Step(name, command, tuple(module.__name__ for module in modules), settings, tuple(outputs), retry, account)
 
 
-def pipeline(name: str, *steps: Step) -> WorkflowTemplate:
-    """The steps, one after another, as a WorkflowTemplate. Raises contract.BadInput for whatever could not run."""
+def pod(what: Chain) -> Pod:
+    """A chain as a plain Pod that starts its steps again by itself. Raises contract.BadInput for whatever could not run."""
+    from pipelines.build import pods
+
+    return pods.manifest(step(what))
+
+
+def pipeline(name: str, *steps: Step, at_once: bool = False) -> WorkflowTemplate:
+    """The steps, one after another, as a WorkflowTemplate. Raises contract.BadInput for whatever could not run.
+
+    A run waits for another one of the same model, unless it is to start `at_once`.
+    """
     from pipelines.build import workflow
 
-    return workflow.template(name, steps)
+    return workflow.template(name, steps, at_once)
 
 
 def _last_part(module: ModuleType) -> str:

@@ -17,7 +17,7 @@ ONE_RUN_PER_MODEL = "{{workflow.parameters.USER_NAME}}.{{workflow.parameters.MOD
 DAY_S = 24 * 60 * 60
 
 
-def template(name: str, steps: Sequence[Step]) -> WorkflowTemplate:
+def template(name: str, steps: Sequence[Step], at_once: bool = False) -> WorkflowTemplate:
     """The WorkflowTemplate of steps that run one after another. Raises contract.BadInput for whatever could not run."""
     _check_names(name, steps)
     resolved = sources.resolve(name, steps)
@@ -39,7 +39,7 @@ def template(name: str, steps: Sequence[Step]) -> WorkflowTemplate:
         security_context=security.POD,
         pod_spec_patch=security.PATCH,
         # Two runs of one model would write the same folders and release over each other: the second waits.
-        synchronization=models.Synchronization(mutexes=[models.Mutex(name=ONE_RUN_PER_MODEL)]),
+        synchronization=None if at_once else models.Synchronization(mutexes=[models.Mutex(name=ONE_RUN_PER_MODEL)]),
         # Logs of a run that succeeded can be read for a day, all else of any run for a week.
         pod_gc=models.PodGC(strategy="OnWorkflowSuccess", delete_delay_duration="24h"),
         ttl_strategy=models.TTLStrategy(seconds_after_completion=7 * DAY_S),

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import sys
-import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +16,6 @@ from steps.release.places import Places
 EMBEDDED_SERVER = (sys.executable, "-m", "steps.serve")
 _CODE = Path(steps.__file__).resolve().parent.parent
 LOAD_S = 300.0
-_ASK_S, _POLL_S, _SETTLE_S = 30.0, 1.0, 2.0
 _SAID = 500
 
 
@@ -31,8 +27,7 @@ class LocalServer:
     """
 
     def __init__(self, places: Places, port: int, rest_port: int) -> None:
-        if port == rest_port:
-            raise contract.BadInput(f"TF_SERVING_REST_PORT: expected another port than TF_SERVING_PORT, got {rest_port} for both")
+        ports.require_two(port, rest_port)
         self._places, self._port, self._rest_port = places, port, rest_port
         self._children: dict[int, process.Held] = {}
         storage.remove_asides(places.output)
@@ -53,8 +48,8 @@ class LocalServer:
         server = self._live()
         if server is None or server.version != version or not self._has_asked_ports(server):
             return False
-        with questions.channel(server.port) as channel:
-            if _available(questions.states(channel, self._places.model, _ASK_S)) != {version}:
+        with questions.channel(_at(server.port)) as channel:
+            if questions.available(questions.states(channel, self._places.model, questions.ASK_S)) != {version}:
                 return False
             try:
                 self._verify(channel, version)
@@ -107,8 +102,8 @@ class LocalServer:
 
     def _reload(self, server: Server, version: int) -> Server:
         config = self._write_config(note.config_file(self._places.output), version)
-        with questions.channel(server.port) as channel:
-            failure = questions.reload(channel, config, _ASK_S)
+        with questions.channel(_at(server.port)) as channel:
+            failure = questions.reload(channel, config, questions.ASK_S)
         if failure:
             contract.log(f"the server says of its new configuration: {failure}")
         after = dataclasses.replace(server, version=version)
@@ -129,26 +124,8 @@ class LocalServer:
 
     def _await(self, server: Server, version: int, log: Path) -> None:
         """Wait until a server has just this version available and it answers the sample right. Raises with the reason otherwise."""
-        deadline, failed_since = time.monotonic() + LOAD_S, math.inf
-        with questions.channel(server.port) as channel:
-            while True:
-                states = questions.states(channel, self._places.model, _POLL_S)
-                self._check_process(server, log)
-                if _available(states) == {version}:
-                    break
-                state = (states or {}).get(version)
-                failed_since = min(failed_since, time.monotonic()) if state and state.error else math.inf
-                # An error that stays: the one of an earlier try is seen until the server has looked again.
-                if state and time.monotonic() - failed_since > _SETTLE_S:
-                    error = contract.Transient if state.transient else checks.BadModel
-                    raise error(f"version {version} of {self._places.model} does not load: {state.error}")
-                if time.monotonic() > deadline:
-                    got = "no answer" if states is None else state.name if state else "no such version"
-                    raise contract.Transient(
-                        f"version {version} of {self._places.model}: expected it to be AVAILABLE, alone, within {LOAD_S:.0f} s,"
-                        f" got {got}; see {log}"
-                    )
-                time.sleep(0.05)
+        with questions.channel(_at(server.port)) as channel:
+            questions.await_available(channel, self._places.model, version, LOAD_S, f"see {log}", lambda: self._check_process(server, log))
             self._verify(channel, version)
 
     def _check_process(self, server: Server, log: Path) -> None:
@@ -165,18 +142,15 @@ class LocalServer:
 
     def _verify(self, channel: Any, version: int) -> None:
         sample = checks.read_sample(self._places.version(version) / repository.SAMPLE)
-        answers = questions.predict(channel, self._places.model, version, sample.inputs, _ASK_S)
-        what = f"the sample, as the server's version {version} answers it"
-        checks.check_answers(answers, len(sample.probabilities), sample.probabilities.shape[1], what)
-        checks.check_agreement(answers["probabilities"], sample.probabilities, what)
+        questions.verify(channel, self._places.model, version, sample)
 
     def _live(self) -> Server | None:
         """The noted server, if it runs and answers at all."""
         server = note.serving(self._places.output)
         if server is None:
             return None
-        with questions.channel(server.port) as channel:
-            return None if questions.states(channel, server.model, _ASK_S) is None else server
+        with questions.channel(_at(server.port)) as channel:
+            return None if questions.states(channel, server.model, questions.ASK_S) is None else server
 
     def _stop_passing(self) -> None:
         """Stop servers on their way up or down, and a noted one that does not answer."""
@@ -210,5 +184,5 @@ class LocalServer:
         return note.read(self._places.output)
 
 
-def _available(states: Mapping[int, questions.State] | None) -> set[int]:
-    return {number for number, state in (states or {}).items() if state.name == "AVAILABLE"}
+def _at(port: int) -> str:
+    return f"127.0.0.1:{port}"

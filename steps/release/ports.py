@@ -27,6 +27,12 @@ def free(count: int) -> list[int]:
     return found
 
 
+def require_two(port: int, rest_port: int) -> None:
+    """Raises BadInput unless gRPC and REST have a port each."""
+    if port == rest_port:
+        raise contract.BadInput(f"TF_SERVING_REST_PORT: expected another port than TF_SERVING_PORT, got {rest_port} for both")
+
+
 def require_free(port: int, setting: str) -> None:
     """Raises BadInput, naming the setting, unless a server could listen at a port on every address of the machine."""
     refusal = _refusal(port)

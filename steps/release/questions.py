@@ -1,9 +1,11 @@
-"""What a release asks a model server on this machine, over gRPC: which versions are there, what they answer, what to serve."""
+"""What a release asks a model server over gRPC: which versions are there, what they answer, what to serve."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +13,14 @@ import grpc
 
 from clients.serving import calls, messages, tensors
 from steps import contract
-from steps.release.checks import SIGNATURE, Array, BadModel
+from steps.release import checks
+from steps.release.checks import SIGNATURE, Array, BadModel, Sample
 
 _TRANSIENT = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.CANCELLED)
 _TRANSIENT_LOAD = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "CANCELLED")
-# A proxy of the environment is never asked for this machine, and a new server is not waited for by the back-off of one that went.
+ASK_S = 30.0
+_POLL_S, _SETTLE_S = 1.0, 2.0
+# A proxy of the environment is never asked for a server of ours, and a new server is not waited for by the back-off of one that went.
 _OPTIONS = [
     ("grpc.enable_http_proxy", 0),
     ("grpc.use_local_subchannel_pool", 1),
@@ -35,9 +40,9 @@ class State:
 
 
 @contextlib.contextmanager
-def channel(port: int) -> Iterator[Any]:
-    """A channel to the server at a port of this machine."""
-    with grpc.insecure_channel(f"127.0.0.1:{port}", options=_OPTIONS) as opened:
+def channel(address: str) -> Iterator[Any]:
+    """A channel to the server at `host:port`."""
+    with grpc.insecure_channel(address, options=_OPTIONS) as opened:
         yield opened
 
 
@@ -50,6 +55,44 @@ def states(server: Any, model: str, timeout_s: float) -> dict[int, State] | None
     except grpc.RpcError as error:
         return {} if error.code() == grpc.StatusCode.NOT_FOUND else None
     return {status.version: _state(status) for status in response.model_version_status}
+
+
+def available(states: Mapping[int, State] | None) -> set[int]:
+    """The versions that answer."""
+    return {number for number, state in (states or {}).items() if state.name == "AVAILABLE"}
+
+
+def await_available(server: Any, model: str, version: int, patience_s: float, where: str, look: Callable[[], None]) -> None:
+    """Wait until a server has just this version available. Raises BadModel where it does not load, Transient where it takes too long.
+
+    `look` is called again and again meanwhile and may raise as well; `where` ends the message about a server that is too slow.
+    """
+    deadline, failed_since = time.monotonic() + patience_s, math.inf
+    while True:
+        found = states(server, model, _POLL_S)
+        look()
+        if available(found) == {version}:
+            return
+        state = (found or {}).get(version)
+        failed_since = min(failed_since, time.monotonic()) if state and state.error else math.inf
+        # An error that stays: the one of an earlier try is seen until the server has looked again.
+        if state and time.monotonic() - failed_since > _SETTLE_S:
+            error = contract.Transient if state.transient else BadModel
+            raise error(f"version {version} of {model} does not load: {state.error}")
+        if time.monotonic() > deadline:
+            got = "no answer" if found is None else state.name if state else "no such version"
+            raise contract.Transient(
+                f"version {version} of {model}: expected it to be AVAILABLE, alone, within {patience_s:.0f} s, got {got}; {where}"
+            )
+        time.sleep(0.05)
+
+
+def verify(server: Any, model: str, version: int, sample: Sample) -> None:
+    """Have a version answer the recorded sample. Raises BadModel where it answers wrong or refuses, Transient where it does not answer."""
+    answers = predict(server, model, version, sample.inputs, ASK_S)
+    what = f"the sample, as the server's version {version} answers it"
+    checks.check_answers(answers, len(sample.probabilities), sample.probabilities.shape[1], what)
+    checks.check_agreement(answers["probabilities"], sample.probabilities, what)
 
 
 def _state(status: Any) -> State:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-Action = Literal["publish", "reject", "deploy", "deploy-failed", "rollback", "rollback-failed"]
+Action = Literal["publish", "reject", "roll", "deploy", "deploy-failed", "rollback", "rollback-failed"]
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,17 @@ def deployed(records: Sequence[Record]) -> list[int]:
         elif not history or history[-1] != record.version:
             history.append(record.version)
     return history
+
+
+def may_serve(records: Sequence[Record]) -> set[int]:
+    """The versions that a server may have: the one released last, and any that was begun to be rolled out since."""
+    versions: set[int] = set()
+    for record in records:
+        if record.version is not None and record.action in ("deploy", "rollback"):
+            versions = {record.version}
+        elif record.version is not None and record.action == "roll":
+            versions.add(record.version)
+    return versions
 
 
 def version_before(records: Sequence[Record], serving: int | None, kept: Sequence[int]) -> int | None:

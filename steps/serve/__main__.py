@@ -69,7 +69,8 @@ def _serve(values: Mapping[str, Any]) -> int:
     if stop.is_set():
         return contract.DONE
     service = Service(versions)
-    server = rpc.start(service, f"{_HOST}:{values['port']}", values["grpc_max_threads"])
+    arguments = flags.channel_arguments(values["grpc_channel_arguments"])
+    server = rpc.start(service, f"{_HOST}:{values['port']}", values["grpc_max_threads"], arguments)
     rest = _start_rest(values, service)
     where = f"gRPC at {_HOST}:{values['port']}" + (f", REST at http://{_HOST}:{values['rest_api_port']}" if rest else "")
     log(f"serving {', '.join(model.name for model in settings)}: {where}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,7 @@ FLAGS = (
     Flag("rest_api_port", 0, "port of the REST API; 0: no REST API"),
     Flag("rest_api_timeout_in_ms", 30000, "how long a REST call may take"),
     Flag("grpc_max_threads", 128, "gRPC calls in work at a time (TensorFlow Serving: 4 for each processor)"),
+    Flag("grpc_channel_arguments", "", "arguments for gRPC's channels, as name=value,name=value (grpc.max_connection_age_ms=10000)"),
     Flag("model_name", "default", "name of the model at model_base_path"),
     Flag("model_base_path", "", "folder of the model's versions, each a subfolder named as a number"),
     Flag("model_config_file", "", "file with a ModelServerConfig in protobuf's text format: models, policies, labels"),
@@ -53,7 +55,6 @@ UNSUPPORTED = frozenset(
         "enable_signature_method_name_check",
         "flush_filesystem_caches",
         "force_allow_any_version_labels_for_unavailable_models",
-        "grpc_channel_arguments",
         "grpc_socket_path",
         "mixed_precision",
         "monitoring_config_file",
@@ -105,6 +106,19 @@ def parse(arguments: Sequence[str]) -> Mapping[str, Any]:
     return values
 
 
+def channel_arguments(text: str) -> list[tuple[str, int | str]]:
+    """What --grpc_channel_arguments says, a value that is a 32-bit number as one. Raises FlagError for an argument without a value."""
+    pairs = [argument.split("=") for argument in text.split(",") if argument]
+    for pair in pairs:
+        if len(pair) != 2 or not all(pair):
+            raise FlagError(f"--grpc_channel_arguments: expected name=value,name=value, got {'='.join(pair)!r}")
+    return [(name, int(value) if _is_int32(value) else value) for name, value in pairs]
+
+
+def _is_int32(text: str) -> bool:
+    return bool(re.fullmatch(r"[+-]?[0-9]{1,10}", text)) and -(2**31) <= int(text) < 2**31
+
+
 def _value(flag: Flag, text: str | None) -> int | str | bool:
     if isinstance(flag.default, bool):
         if text is None:
@@ -130,6 +144,7 @@ def _check(values: Mapping[str, Any]) -> None:
     for name in ("file_system_poll_wait_seconds", "model_config_file_poll_wait_seconds", "max_num_load_retries"):
         if values[name] < 0:
             raise FlagError(f"--{name}: expected 0 or more, got {values[name]}")
+    channel_arguments(values["grpc_channel_arguments"])
     if values["version"]:
         return
     if values["port"] == values["rest_api_port"]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent import futures
 from typing import Any
 
@@ -20,9 +20,9 @@ from steps.serve.service import Service
 _OPTIONS = [("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 
 
-def start(service: Service, address: str, threads: int) -> Any:
-    """A server that answers at an address. Raises OSError where the address is taken."""
-    server = grpc.server(futures.ThreadPoolExecutor(threads, thread_name_prefix="grpc"), options=_OPTIONS)
+def start(service: Service, address: str, threads: int, arguments: Sequence[tuple[str, int | str]] = ()) -> Any:
+    """A server that answers at an address; `arguments` are gRPC's own. Raises OSError where the address is taken."""
+    server = grpc.server(futures.ThreadPoolExecutor(threads, thread_name_prefix="grpc"), options=[*_OPTIONS, *arguments])
     server.add_generic_rpc_handlers((_handlers(service),))
     try:
         server.add_insecure_port(address)

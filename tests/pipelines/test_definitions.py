@@ -15,7 +15,7 @@ from pipelines import build
 from pipelines.parameters import PARAMETERS
 
 BASE = Path(__file__).parents[2] / "kustomize" / "base"
-NAMES = ["train", "train-and-serve"]
+NAMES = ["rollback", "train", "train-and-serve"]
 
 
 def compiled(name: str) -> dict[str, Any]:
@@ -82,7 +82,19 @@ def test_training_alone_is_one_container_with_the_settings_of_all_its_steps() ->
 
 def test_every_parameter_of_a_run_reaches_train_and_serve_with_its_default() -> None:
     arguments = {row["name"]: row["value"] for row in compiled("train-and-serve")["spec"]["arguments"]["parameters"]}
-    assert arguments == {row.name: row.default for row in PARAMETERS.values() if row.set_by == "run"}
+    assert arguments == {row.name: row.default for row in PARAMETERS.values() if row.set_by == "run" and row.name != "ROLLBACK_VERSION"}
+
+
+def test_rollback_asks_for_a_model_and_perhaps_a_version_and_waits_for_no_run() -> None:
+    spec = compiled("rollback")["spec"]
+    assert {row["name"] for row in spec["arguments"]["parameters"]} == {
+        "MODEL_NAME", "OUTPUT_DIR", "RESTART_LIMIT", "ROLLBACK_VERSION", "USER_NAME"
+    }  # fmt: skip
+    [step] = containers("rollback").values()
+    assert (step["serviceAccountName"], step["automountServiceAccountToken"]) == ("tiphys-deployer", True)
+    assert [output["name"] for output in step["outputs"]["parameters"]] == ["version", "address"]
+    assert "synchronization" not in spec
+    assert compiled("train-and-serve")["spec"]["synchronization"]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -49,7 +49,7 @@ def program(folder: Path, body: str) -> tuple[str, ...]:
         (("train-and-serve", "-p", "NFS_SERVER=10.0.0.1"), "set by the site"),
         (("train-and-serve", "-p", "STEPS"), "expected NAME=VALUE"),
         (("train", "-p", "REPLICAS=2"), "the workflow takes no such parameter"),
-        (("train-and-server",), "expected a pipeline (train, train-and-serve) or a YAML file"),
+        (("train-and-server",), "expected a pipeline (rollback, train, train-and-serve) or a YAML file"),
     ],
 )
 def test_a_bad_command_line_is_refused_before_anything_starts(place: Any, arguments: tuple[str, ...], told: str) -> None:

@@ -26,7 +26,7 @@ def {function}() -> WorkflowTemplate:
 
 
 def test_each_pipeline_is_listed_with_its_first_line() -> None:
-    assert build.registry().keys() == {"train", "train-and-serve"}
+    assert build.registry().keys() == {"rollback", "train", "train-and-serve"}
     assert build.registry()["train-and-serve"] == "Train behind an accuracy gate, release, serve, measure."
 
 

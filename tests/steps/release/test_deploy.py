@@ -38,7 +38,7 @@ def deployed(workspace, *versions):
 def version_that_answers(port):
     """The version that a client without a wish is answered by."""
     request = questions.predict_request("model", None, {})
-    with questions.channel(port) as channel:
+    with questions.channel(f"127.0.0.1:{port}") as channel:
         return calls.predict(channel)(request, timeout=10, wait_for_ready=True).model_spec.version.value
 
 
@@ -184,10 +184,10 @@ def test_bad_settings_are_named(workspace, settings, message):
     assert_nothing_is_left(workspace)
 
 
-def test_in_a_pod_it_says_that_there_is_no_such_backend(workspace):
+def test_a_pod_without_an_account_is_told_so(workspace):
     workspace.publish_stub(1)
     code, log = workspace.run("steps.deploy", VERSION=1, KUBERNETES_SERVICE_HOST="10.0.0.1")
-    assert (code, "deploying to a cluster is not supported yet" in log) == (contract.BAD_INPUT, True), log
+    assert (code, "expected the token of an account that may deploy, got none that can be read" in log) == (contract.BAD_INPUT, True), log
 
 
 def test_a_server_moves_to_other_ports(workspace):
@@ -271,6 +271,14 @@ def test_rollback_goes_to_the_version_that_is_asked_for(workspace, stand_in):
     assert_serves(workspace, 1)
     with pytest.raises(contract.BadInput, match=r"expected a published version of model \(there are: 1, 2, 3\), got 9"):
         release.rollback(workspace.output, 9)
+
+
+def test_the_rollback_step_goes_back_on_one_machine_too(workspace):
+    deployed(workspace, 1, 2)
+    code, log = workspace.run("deploy_stand_in.py", "rollback", ROLLBACK_VERSION="")
+    assert code == 0, log
+    assert workspace.outputs() == {"version": "1", "address": f"localhost:{workspace.port}"}
+    assert_serves(workspace, 1)
 
 
 def test_a_rollback_that_fails_leaves_what_serves(workspace, stand_in):

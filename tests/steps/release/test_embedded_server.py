@@ -39,7 +39,7 @@ class LoopingClient:
             thread.join(60)
 
     def _loop(self, ask):
-        with questions.channel(self._server.port) as channel:
+        with questions.channel(f"127.0.0.1:{self._server.port}") as channel:
             while not self._stop.wait(0.02):
                 try:
                     self.answers.add(round(float(ask(channel)), 4))

@@ -34,8 +34,8 @@ def test_no_file_is_no_records(tmp_path):
 
 
 def history(text):
-    """`d1 r1 f2 p3`: deployed 1, rolled back to 1, failed to deploy 2, published 3."""
-    actions = {"d": "deploy", "r": "rollback", "f": "deploy-failed", "p": "publish"}
+    """`d1 r1 f2 p3 o4`: deployed 1, rolled back to 1, failed to deploy 2, published 3, began to roll 4 out."""
+    actions = {"d": "deploy", "r": "rollback", "f": "deploy-failed", "p": "publish", "o": "roll"}
     return [Record(actions[word[0]], int(word[1:])) for word in text.split()]
 
 
@@ -55,6 +55,23 @@ def history(text):
 )
 def test_what_was_deployed(text, deployed):
     assert records.deployed(history(text)) == deployed
+
+
+@pytest.mark.parametrize(
+    ("text", "versions"),
+    [
+        ("", set()),
+        ("p1 p2", set()),
+        ("o1 d1 p2", {1}),
+        ("o1 d1 o2", {1, 2}),  # the step was killed: who knows how far it came
+        ("o1 d1 o2 f2", {1, 2}),  # going back may have failed as well
+        ("o1 d1 o2 f2 o3 d3", {3}),
+        ("o1 d1 o2 d2 o1 r1", {1}),
+        ("o1 d1 o2 d2 o1", {1, 2}),
+    ],
+)
+def test_the_versions_that_a_server_may_have(text, versions):
+    assert records.may_serve(history(text)) == versions
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ REFUSED = [  # the flags, a part of the one line that says why
     (["--port=http"], "--port: expected a whole number, got 'http'"),
     (["--port=70000"], "--port: expected 1 to 65535, got 70000"),
     (["--enable_batching=maybe"], "--enable_batching: expected true or false, got 'maybe'"),
+    (["--grpc_channel_arguments=a=1,b"], "--grpc_channel_arguments: expected name=value,name=value, got 'b'"),
     (["--ssl_config_file=x"], "--ssl_config_file is a flag of TensorFlow Serving that this server does not support"),
     ([], "expected --model_base_path=FOLDER or --model_config_file=FILE, got neither"),
     (["--model_base_path=/m", "--port=5", "--rest_api_port=5"], "expected another port than --port, got 5 for both"),
@@ -47,6 +48,25 @@ def test_flags_that_are_refused(run_to_end, arguments, message):
 def test_every_flag_not_supported_is_refused_by_name(name):
     with pytest.raises(flags.FlagError, match=f"--{name} is a flag of TensorFlow Serving"):
         flags.parse([f"--{name}=1"])
+
+
+def test_channel_arguments_are_numbers_where_they_can_be():
+    """As TensorFlow Serving reads them: text where a value is no number of 32 bits."""
+    read = flags.channel_arguments("grpc.max_connection_age_ms=10000,user_agent=me,big=2147483648,low=-1")
+    assert read == [("grpc.max_connection_age_ms", 10000), ("user_agent", "me"), ("big", "2147483648"), ("low", -1)]
+    assert flags.channel_arguments("") == []
+
+
+def test_channel_arguments_reach_the_connections(start, zoo_folder, tmp_path, ask):
+    """A connection that is asked to go after 0.2 s goes, and no call is lost of it."""
+    options = ("--model_name=zoo", f"--model_base_path={zoo_folder}", "--grpc_channel_arguments=grpc.max_connection_age_ms=200")
+    with start(tmp_path / "server", *options) as server:
+        seen = []
+        server.channel.subscribe(seen.append)
+        deadline = time.monotonic() + 30
+        while seen.count(grpc.ChannelConnectivity.READY) < 3:
+            assert time.monotonic() < deadline, seen
+            assert ask(server, {"x": np.float32([1])}, signature="twice")["x"].item() == 2
 
 
 def test_a_model_config_file_that_is_none(run_to_end, tmp_path):
