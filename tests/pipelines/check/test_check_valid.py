@@ -57,8 +57,9 @@ def test_what_we_compile_is_clean(name: str, kind: str) -> None:
     assert _told(check.Source(name, build.compile_named(name, "Workflow" if kind == "Workflow" else "WorkflowTemplate"))) == []
 
 
-def test_kustomize_base_is_clean() -> None:
-    assert _told(*check.sources([str(ROOT / "kustomize" / "base")])) == []
+@pytest.mark.parametrize("folder", ["kustomize/base", "kustomize"])
+def test_what_kustomize_builds_of_is_clean(folder: str) -> None:
+    assert _told(*check.sources([str(ROOT / folder)])) == []
 
 
 @pytest.mark.skipif(not EXAMPLES, reason="ARGO_EXAMPLES names no folder of Argo's examples")
