@@ -23,6 +23,8 @@ _FITTING: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("steps", "dag"), ("parameter", "expression")),
 }
 _WITH_FILES = ("container", "containerSet", "script")
+# Parts of an image that are there without a program.
+_OF_IMAGE = re.compile(r"/(bin|dev|etc|lib|lib64|proc|sbin|sys|usr|var)/")
 _SHELLS = re.compile(r"(^|/)(sh|bash|ash|dash|zsh)$")
 
 
@@ -86,7 +88,13 @@ def _unwritten(target: Target) -> Iterator[Problem]:
         source = parameter.get("valueFrom", {})
         file = source.get("path", "")
         said = (file, posixpath.basename(file), f"outputs.parameters.{parameter.get('name', '')}.path")
-        if not file or "{{" in file or "default" in source or any(file.startswith(mount) for mount in mounts if mount):
+        if (
+            not file
+            or "{{" in file
+            or "default" in source
+            or _OF_IMAGE.match(file)
+            or any(file.startswith(mount) for mount in mounts if mount)
+        ):
             continue
         if not any(part in program for part in said):
             path = (*target.path, "outputs", "parameters", number, "valueFrom", "path")

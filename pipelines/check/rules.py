@@ -34,6 +34,7 @@ error   template-kind             a template that does nothing, or two things
 error   misplaced-field           a field that this kind of template does not take
 error   no-entrypoint             nothing says which template runs
 error   unknown-template          an entrypoint, step, task or hook calls a template that does not exist
+warning unresolved-reference      an object that is not among the files, and one of almost its name is
 warning unused-template           a template that nothing calls
 error   endless-recursion         templates that call each other without a condition
 error   input-not-supplied        an input that nobody supplies

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +15,7 @@ from pipelines.check.model import HOLDERS, KINDS, Call, Flow, Target, hooks
 _FIELD_NAME = re.compile(r"[a-zA-Z0-9][-a-zA-Z0-9]{0,127}")
 _PARAMETER_NAME = re.compile(r"[-a-zA-Z0-9_]+")
 _OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-# What may be part of a step's name: it is replaced before the name is looked at.
+# What may be part of the name of a step or an output: it is replaced before the name is looked at.
 _TAG = re.compile(r"\{\{ *(inputs|workflow)\.[^{}]*\}\}")
 _LONGEST = {"CronWorkflow": 52}
 
@@ -57,11 +58,8 @@ def _entry(flow: Flow) -> Iterator[Problem]:
 
 
 def _based(flow: Flow) -> Iterator[Problem]:
-    reference = flow.spec["workflowTemplateRef"]
-    where = (*flow.path, "workflowTemplateRef", "name")
-    known = flow.library.names(reference.get("clusterScope", False))
-    if flow.base is None and near(reference.get("name", ""), known).startswith("did"):
-        yield Problem("unknown-template", where, f"there is no {reference.get('name')!r} here", near(reference.get("name", ""), known))
+    if flow.base is None:
+        yield from _unresolved(flow, flow.spec["workflowTemplateRef"], (*flow.path, "workflowTemplateRef", "name"))
     if flow.spec.get("templates"):
         fix = "remove one of the two"
         yield Problem(
@@ -79,11 +77,9 @@ def _known(flow: Flow, holder: Mapping[str, Any], path: Path, field: str = "") -
     if reference:
         cluster = bool(reference.get("clusterScope", False))
         other = flow.library.find(reference.get("name", ""), cluster, flow.namespace)
-        hint = near(reference.get("name", ""), flow.library.names(cluster))
-        if other is None and hint.startswith("did"):
-            message = f"there is no {'Cluster' if cluster else ''}WorkflowTemplate {reference.get('name')!r} here"
-            yield Problem("unknown-template", (*path, "templateRef", "name"), message, hint)
-        elif other is not None and target is False:
+        if other is None:
+            yield from _unresolved(flow, reference, (*path, "templateRef", "name"))
+        elif target is False:
             message = f"{other.name} has no template {reference.get('template', '')!r}"
             yield Problem(
                 "unknown-template", (*path, "templateRef", "template"), message, near(reference.get("template", ""), other.templates)
@@ -93,6 +89,16 @@ def _known(flow: Flow, holder: Mapping[str, Any], path: Path, field: str = "") -
         name = holder.get("template", "")
         message = f"there is no template {name!r}" if name else "nothing says which template is called"
         yield Problem("unknown-template", (*path, field or "template"), message, near(name, home.templates) if name else "write template")
+
+
+def _unresolved(flow: Flow, reference: Mapping[str, Any], path: Path) -> Iterator[Problem]:
+    """An object that is not among those given may be on the cluster, but for a name that is one of theirs, misspelt."""
+    name, cluster = reference.get("name", ""), bool(reference.get("clusterScope", False))
+    known = [one for one in flow.library.names(cluster) if one != flow.name and re.sub(r"\d", "", one) != re.sub(r"\d", "", name)]
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
+    if close:
+        message = f"there is no {'Cluster' if cluster else ''}WorkflowTemplate {name!r} here"
+        yield Problem("unresolved-reference", path, message, f"did you mean {close[0]}?")
 
 
 def _hooks(flow: Flow, holder: Mapping[str, Any], path: Path) -> Iterator[Problem]:
@@ -111,7 +117,7 @@ def _names(items: Sequence[Mapping[str, Any]], path: Path, what: str, pattern: r
         name = item.get("name", "")
         if not name:
             yield Problem("bad-name", (*path, number), f"a {what} needs a name", "write name")
-        elif not pattern.fullmatch(name):
+        elif not pattern.fullmatch(_TAG.sub("x", name) if pattern is _PARAMETER_NAME else name):
             allowed = "letters, digits, - and _" if pattern is _PARAMETER_NAME else "letters, digits and -, the first no -"
             yield Problem("bad-name", (*path, number, "name"), f"{name!r} is no name of a {what}", f"write {allowed}")
     yield from _unique(items, path, what)

@@ -23,6 +23,8 @@ _ROOTS = ("workflow", "inputs", "outputs", "steps", "tasks", "item", "pod", "nod
 _EXPRESSIONS = {"fromExpression": "", "expression": ""}
 _EVENTS = ("request.method", "request.url", "request.body", "response.statusCode", "response.body")
 _OF_RETRY = Scope.of(dict.fromkeys(("retries", *scope.LAST_RETRY)))
+# Parts of a workflow that go into each of its pods, with what is known there.
+_OF_PODS, _KNOWN_TO_PODS = ("volumes", "podSpecPatch", "podMetadata"), ("steps.", "tasks.", "inputs.", "item", "pod.")
 _APART = ("steps", "dag", "metrics", "retryStrategy")
 
 
@@ -45,10 +47,15 @@ class _Reader:
         ending, _ = reached(self.flow, [hook.get("template", "") for name, _, hook in hooks(self.flow.spec, ()) if name == "exit"])
         for target in self.flow.listed:
             yield from self.template(target, at_the_end if self.flow.is_template or target.name in ending else outer)
-        rest = {key: value for key, value in self.flow.spec.items() if key not in ("templates", "templateDefaults", "hooks")}
-        yield from self.texts(rest, self.flow.path, outer)
-        for _, path, hook in hooks(self.flow.spec, self.flow.path):
-            yield from self.hook(hook, path, at_the_end)
+        spec, path = self.flow.spec, self.flow.path
+        of_pods = outer.with_names({}, *_KNOWN_TO_PODS)
+        for key in spec.keys() - {"templates", "templateDefaults", "hooks", "retryStrategy"}:
+            yield from self.texts(spec[key], (*path, key), of_pods if key in _OF_PODS else outer)
+        retried = outer.with_names(dict.fromkeys(("retries", *scope.LAST_RETRY)))
+        yield from self.retry(spec.get("retryStrategy", {}), (*path, "retryStrategy"), retried)
+        yield from self.retry(self.flow.defaults.get("retryStrategy", {}), (*path, "templateDefaults", "retryStrategy"), retried)
+        for _, where, hook in hooks(spec, path):
+            yield from self.hook(hook, where, at_the_end)
 
     def template(self, target: Target, outer: Scope) -> Iterator[Problem]:
         """All texts of a template."""
