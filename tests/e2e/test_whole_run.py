@@ -152,7 +152,7 @@ def test_a_model_that_breaks_after_validation_never_serves(site: Site, first: di
     assert status["phase"] == "Failed", site.log_of(status)
     assert {name: nodes(status)[name]["phase"] for name in ("validate", "deploy")} == {"validate": "Succeeded", "deploy": "Failed"}
     assert "benchmark" not in nodes(status)
-    assert (loop.failed, loop.versions, served_version(site)) == ([], {2}, 2)
+    assert (loop.failed, set(loop.versions), served_version(site)) == ([], {2}, 2)
     records = [json.loads(line) for line in site.shell(f"cat /nfs/tiphys/{MODEL}/output/releases.jsonl").splitlines()]
     assert (records[-1]["action"], records[-1]["version"], records[-1]["previous"]) == ("deploy-failed", 3, 2)
 
