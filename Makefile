@@ -6,7 +6,7 @@ python := $(VENV)/bin/python
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test e2e lint format lock compile benchmarks clean
+.PHONY: help setup run test e2e lint format lock compile openapi benchmarks clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,7 +28,8 @@ test: setup lint ## all tests that need no cluster
 	TMPDIR=$(CURDIR)/.tmp $(python) -m pytest --basetemp=.tmp/pytest -n 2 --dist loadfile -m "not e2e" $(ARGS)
 
 e2e: setup ## the tests on a cluster (KUBECONFIG)
-	$(python) -m pytest -m e2e $(ARGS)
+	@mkdir -p .tmp
+	TMPDIR=$(CURDIR)/.tmp $(python) -m pytest --basetemp=.tmp/pytest-e2e -m e2e --durations=15 $(ARGS)
 
 lint: setup ## style, types, and generated files
 	$(python) -m ruff check --no-cache
@@ -43,12 +44,17 @@ format: setup ## put the code in form
 compile: setup ## write the compiled workflows under kustomize/base and the generated tables of README
 	$(python) -m pipelines compile --write
 
+openapi: setup ## merge Argo's and Kubernetes' schemas for kustomize; ARGO=.../swagger.json KUBERNETES=.../swagger.json
+	$(python) -m pipelines.site.schema $(ARGO) $(KUBERNETES) kustomize/base/openapi.json
+
 benchmarks: setup ## every figure that README shows
 	for benchmark in benchmarks/*.py; do $(python) $$benchmark || exit 1; done
 
 lock: ## pin all requirements anew (needs uv)
 	uv pip compile --universal --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
 		--python-version 3.11 --all-extras --upgrade pyproject.toml -o requirements.txt
+	uv pip compile --universal --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
+		--python-version 3.11 --extra steps --constraint requirements.txt pyproject.toml -o requirements-steps.txt
 
 clean: ## remove what these commands made: .venv, workspace, caches
 	rm -rf $(VENV) workspace .tmp build dist .mypy_cache .ruff_cache .hypothesis *.egg-info

@@ -32,6 +32,14 @@ def _parser() -> argparse.ArgumentParser:
         default="Workflow",
         help="a Workflow to submit, or a template to install [%(default)s]",
     )
+    compiler.add_argument(
+        "-p",
+        "--parameter",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a value in place of the table's default, also one of the site, such as REGISTRY; repeat for more",
+    )
     generated = compiler.add_mutually_exclusive_group()
     generated.add_argument("--check", action="store_true", help="exit 1 when a committed generated file is stale")
     generated.add_argument("--write", action="store_true", help="write the committed generated files")
@@ -48,8 +56,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     runner.add_argument("--keep-serving", action="store_true", help="leave the model server up at the end")
 
-    table = command("parameters", commands.print_parameters, "print the table of parameters")
+    table = command("parameters", commands.print_parameters, "print the table of parameters: of all, or of an overlay with its values")
+    table.add_argument("overlay", nargs="?", type=Path, help="a folder such as kustomize/overlays/nfs")
     table.add_argument("--markdown", action="store_true", help="as a table for a README")
+
+    setter = command("set", commands.set_parameter, "set a parameter's value in an overlay's site.env")
+    setter.add_argument("overlay", type=Path, help="a folder such as kustomize/overlays/nfs")
+    setter.add_argument("name", metavar="NAME", help="a parameter of the table")
+    setter.add_argument("value", metavar="VALUE", nargs=argparse.REMAINDER, help="its value, which may begin with -")
 
     back = command("rollback", commands.roll_back, "serve the version that was released before, where a server of the workspace runs")
     back.add_argument(

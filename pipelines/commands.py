@@ -10,7 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipelines import generated, local, parameters, report, summary
+import yaml
+
+from pipelines import generated, local, parameters, report, site, summary
 from pipelines.build import names
 from steps import contract, release
 
@@ -33,7 +35,7 @@ def compile_pipeline(options: argparse.Namespace) -> int:
     from pipelines import build
 
     if options.pipeline and not (options.check or options.write):
-        sys.stdout.write(build.compile_named(options.pipeline, options.kind))
+        sys.stdout.write(_filled(build.compile_named(options.pipeline, options.kind), _given(options.parameter)))
         return contract.DONE
     if options.pipeline or not (options.check or options.write):
         raise contract.BadInput(
@@ -42,6 +44,7 @@ def compile_pipeline(options: argparse.Namespace) -> int:
     stale = generated.stale_files(CHECKOUT)
     for path, content in stale.items():
         if options.write:
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(content)
         print(f"{'wrote' if options.write else 'stale'}: {path.relative_to(CHECKOUT)}")
     if options.check and stale:
@@ -50,9 +53,40 @@ def compile_pipeline(options: argparse.Namespace) -> int:
     return contract.DONE
 
 
+def _filled(text: str, given: Mapping[str, str]) -> str:
+    """A compiled pipeline with values of one's own, of a run or of the site, where it has the table's defaults."""
+    if not given:
+        return text
+    from pipelines.build import writer
+
+    for name, value in given.items():
+        contract.parse(name, parameters.find(name).kind, value)
+    try:
+        manifest = site.fill(yaml.safe_load(text), given)
+    except KeyError as error:
+        raise contract.BadInput(f"-p {error.args[0]}: it lands in no field of this pipeline; leave it out") from None
+    return f"{text.partition(chr(10))[0]}\n{writer.to_yaml(manifest)}"
+
+
 def print_parameters(options: argparse.Namespace) -> int:
-    """Print the table of parameters."""
-    print(generated.parameters_table(markdown=options.markdown))
+    """Print the table of parameters, or that of an overlay."""
+    if options.overlay is None:
+        print(generated.parameters_table(markdown=options.markdown))
+        return contract.DONE
+    state = site.state(options.overlay)
+    print(generated.table(site.rows(state), options.markdown), *site.advice(state), sep="\n")
+    return contract.DONE
+
+
+def set_parameter(options: argparse.Namespace) -> int:
+    """Set a value in an overlay's site.env, and say what is still to be set there."""
+    if len(options.value) != 1:
+        raise contract.BadInput(f"set: expected OVERLAY NAME VALUE, got {len(options.value)} values; put quotes around one with blanks")
+    site.set_value(options.overlay, options.name, options.value[0])
+    try:
+        print(*site.advice(site.state(options.overlay)), sep="\n")
+    except contract.BadInput as error:
+        contract.log(f"{options.name} is set, but {error}")
     return contract.DONE
 
 

@@ -95,5 +95,5 @@ def find(name: str) -> Parameter:
     if name in PARAMETERS:
         return PARAMETERS[name]
     near = difflib.get_close_matches(name.upper(), PARAMETERS, n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]}?" if near else ""
+    hint = f"; did you mean {near[0]}?" if near else ";"
     raise contract.BadInput(f"{name}: no such parameter{hint} `python -m pipelines parameters` lists them all")

@@ -1,9 +1,9 @@
-"""Training alone: one step, one pod."""
+"""Training alone: one step, one pod, on Argo or without it."""
 
 from hera.workflows import WorkflowTemplate
 
-from pipelines.build import chain, pipeline, step, until_target
-from steps import download, export, prepare, train
+from pipelines.build import Pod, chain, pipeline, pod, step, until_target
+from steps import download, export, prepare, train, validate
 
 
 def training() -> WorkflowTemplate:
@@ -12,3 +12,8 @@ def training() -> WorkflowTemplate:
         "train",
         step(chain("training", download, prepare, train, export), retry=until_target),
     )
+
+
+def training_pod() -> Pod:
+    """The same and a validated model, without Argo."""
+    return pod(chain("training", download, prepare, train, export, validate))

@@ -16,6 +16,7 @@ MAY_IMPORT = {
     "pipelines/report": ("pipelines.report",),
     "pipelines/build": ("pipelines.build", "pipelines.parameters", "steps"),
     "pipelines/parameters.py": ("steps.contract",),
+    "pipelines/site": ("pipelines.site", "pipelines.parameters", "steps.contract", "steps.storage"),
 }
 
 

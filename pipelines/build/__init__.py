@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Literal
 
 from pipelines.build import catalogue
-from pipelines.build.definition import DEPLOYER, chain, pipeline, step, until_target
+from pipelines.build.definition import DEPLOYER, Pod, chain, pipeline, pod, step, until_target
 
-__all__ = ["DEPLOYER", "chain", "compile_named", "pipeline", "registry", "step", "until_target"]
+__all__ = ["DEPLOYER", "Pod", "chain", "compile_named", "pipeline", "pod", "pod_yaml", "registry", "step", "until_target"]
 
 
 def registry() -> Mapping[str, str]:
@@ -21,3 +21,10 @@ def compile_named(name: str, kind: Literal["Workflow", "WorkflowTemplate"] = "Wo
     from pipelines.build import writer
 
     return writer.compile(catalogue.load(name), kind)
+
+
+def pod_yaml(manifest: Pod) -> str:
+    """The YAML of a Pod."""
+    from pipelines.build import writer
+
+    return writer.POD_HEADER + writer.to_yaml(manifest)

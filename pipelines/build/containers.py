@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from hera.workflows import models
 
@@ -18,7 +18,7 @@ OUTPUTS_FOLDER = f"{storage.SCRATCH}/outputs"
 _IMAGE = f"{PARAMETERS['REGISTRY'].default}/tiphys{PARAMETERS['IMAGE_SUFFIX'].default}"
 _RESOURCES = models.ResourceRequirements(requests={"cpu": models.Quantity("500m"), "memory": models.Quantity("1Gi")})
 # A uid without an entry in passwd breaks getpass.getuser(), and an image's home folder may not be writable.
-_PLACES = [
+PLACES = [
     models.EnvVar(name=name, value=value)
     for name, value in {
         "OUTPUTS_FOLDER": OUTPUTS_FOLDER,
@@ -41,7 +41,7 @@ def template(pipeline: str, step: Step, sources: Mapping[str, Source]) -> models
         metadata=models.Metadata(labels=labels(pipeline, step.name)),
         inputs=models.Inputs(parameters=inputs) if inputs else None,
         outputs=models.Outputs(parameters=outputs) if outputs else None,
-        container=_container(step, sources),
+        container=container(step.command, [*(models.EnvVar(name=name, value=source.text) for name, source in sources.items()), *PLACES]),
         retry_strategy=_retry_strategy(step.retry),
         service_account_name=step.account,
         automount_service_account_token=True if step.account else None,
@@ -63,13 +63,14 @@ def labels(pipeline: str, component: str) -> dict[str, str]:
     return {"app.kubernetes.io/name": pipeline, "app.kubernetes.io/component": component, **PART_OF}
 
 
-def _container(step: Step, sources: Mapping[str, Source]) -> models.Container:
+def container(command: Sequence[str], environment: list[models.EnvVar]) -> models.Container:
+    """The one container of a step: the project's image, a command, and what it finds in its environment."""
     return models.Container(
         image=_IMAGE,
         image_pull_policy=PARAMETERS["PULL_POLICY"].default,
-        command=list(step.command),
+        command=list(command),
         working_dir=CHECKOUT,
-        env=[*(models.EnvVar(name=name, value=source.text) for name, source in sources.items()), *_PLACES],
+        env=environment,
         resources=_RESOURCES,
         security_context=security.CONTAINER,
         volume_mounts=storage.MOUNTS,

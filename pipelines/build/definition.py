@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipelines.build.retries import AFTER_FAULTS, UNTIL_TARGET, Retry
 from steps import contract
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 DEPLOYER = "tiphys-deployer"
 until_target = UNTIL_TARGET
+Pod = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,13 @@ def step(what: ModuleType | Chain, *, retry: Retry = AFTER_FAULTS, account: str 
         settings |= {field: kind for field, kind in contract.kinds(module.Settings).items() if field not in given | settings.keys()}
         outputs |= dict.fromkeys(contract.output_names(module.Outputs))
     return Step(name, command, tuple(module.__name__ for module in modules), settings, tuple(outputs), retry, account)
+
+
+def pod(what: Chain) -> Pod:
+    """A chain as a plain Pod that starts its steps again by itself. Raises contract.BadInput for whatever could not run."""
+    from pipelines.build import pods
+
+    return pods.manifest(step(what))
 
 
 def pipeline(name: str, *steps: Step, at_once: bool = False) -> WorkflowTemplate:

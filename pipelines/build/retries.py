@@ -33,6 +33,10 @@ AFTER_FAULTS = Retry(budgets=("RESTART_LIMIT",), exit_codes=(), wait=Wait(first_
 UNTIL_TARGET = Retry(budgets=("RETRY_LIMIT", "RESTART_LIMIT"), exit_codes=(contract.BELOW_TARGET,), wait=Wait(first_s=2))
 
 
+# What the API server says of a pod that it takes at no time: its fields contradict a limit of the namespace, or its policy.
+_NO_SUCH_POD = "is invalid: spec|violates PodSecurity"
+
+
 def limit(budgets: Sequence[str]) -> str:
     """The sum of the budgets as Argo evaluates it. https://argo-workflows.readthedocs.io/en/latest/variables/#expression"""
     if len(budgets) == 1:
@@ -43,4 +47,5 @@ def limit(budgets: Sequence[str]) -> str:
 def expression(exit_codes: Sequence[int]) -> str:
     """True for an end that another start may mend. Argo says exit code '-1' where there was none: evicted, deleted, node lost."""
     wanted = [f"lastRetry.exitCode == '{code}'" for code in (*exit_codes, -1)]
-    return " || ".join([*wanted, "lastRetry.status == 'Error'", "asInt(lastRetry.exitCode) >= 128"])
+    mended = " || ".join([*wanted, "lastRetry.status == 'Error'", "asInt(lastRetry.exitCode) >= 128"])
+    return f"({mended}) && !(lastRetry.message matches '{_NO_SUCH_POD}')"

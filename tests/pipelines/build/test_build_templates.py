@@ -91,8 +91,8 @@ def test_a_missed_target_is_tried_again_at_once_within_both_budgets(module: Any,
     assert template(workflow, "train")["retryStrategy"] == {
         "limit": "{{=asInt(workflow.parameters['RETRY_LIMIT']) + asInt(workflow.parameters['RESTART_LIMIT'])}}",
         "retryPolicy": "Always",
-        "expression": "lastRetry.exitCode == '3' || lastRetry.exitCode == '-1' || lastRetry.status == 'Error'"
-        " || asInt(lastRetry.exitCode) >= 128",
+        "expression": "(lastRetry.exitCode == '3' || lastRetry.exitCode == '-1' || lastRetry.status == 'Error'"
+        " || asInt(lastRetry.exitCode) >= 128) && !(lastRetry.message matches 'is invalid: spec|violates PodSecurity')",
         "backoff": {"duration": "2s"},
     }
     assert arguments(workflow).keys() == {"RETRY_LIMIT", "RESTART_LIMIT", "MODEL_NAME", "USER_NAME"}
@@ -102,7 +102,8 @@ def test_any_other_step_is_started_again_after_kills_and_faults_only(module: Any
     assert template(compiled(step(module("download"))), "download")["retryStrategy"] == {
         "limit": "{{workflow.parameters.RESTART_LIMIT}}",
         "retryPolicy": "Always",
-        "expression": "lastRetry.exitCode == '-1' || lastRetry.status == 'Error' || asInt(lastRetry.exitCode) >= 128",
+        "expression": "(lastRetry.exitCode == '-1' || lastRetry.status == 'Error' || asInt(lastRetry.exitCode) >= 128)"
+        " && !(lastRetry.message matches 'is invalid: spec|violates PodSecurity')",
         "backoff": {"duration": "5s", "factor": 2, "cap": "120s"},
     }
 
