@@ -1,8 +1,6 @@
 """Namespaces to deploy into, fresh or shared by a file."""
 
 import contextlib
-import os
-import shutil
 import uuid
 from concurrent import futures
 
@@ -22,15 +20,6 @@ def at_once():
     return call
 
 
-@pytest.fixture(scope="session", autouse=True)
-def reachable():
-    """Skip, and say why, where there is no cluster."""
-    if not os.environ.get("KUBECONFIG"):
-        pytest.skip("KUBECONFIG names no cluster")
-    if shutil.which("kubectl") is None:
-        pytest.skip("no kubectl on PATH")
-
-
 @contextlib.contextmanager
 def fresh_namespace():
     name = f"deploy-{uuid.uuid4().hex[:8]}"
@@ -45,14 +34,14 @@ def fresh_namespace():
 
 
 @pytest.fixture
-def namespace():
+def namespace(images):
     """A namespace in which nothing was deployed yet."""
     with fresh_namespace() as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def shared():
+def shared(images):
     """One namespace for all tests of a file, each of which leaves it with one version that serves, or none."""
     with fresh_namespace() as made:
         yield made

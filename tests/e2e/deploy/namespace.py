@@ -1,28 +1,24 @@
-"""A namespace that enforces Pod Security "restricted", with the deployer's account, a volume, and a pod in which steps are run by hand.
+"""A namespace that enforces Pod Security "restricted", with the accounts of base, a volume, and a pod in which steps are run by hand.
 
-The pod has the image of the steps, and the code of this checkout. Any cluster will do that KUBECONFIG names and that has the
-images: TIPHYS_IMAGE [docker.io/tiphys], and as TensorFlow Serving the stand-in (../serving_stand_in/Dockerfile).
+The pod has the image of the steps, and the code of this checkout. TensorFlow Serving is the stand-in (../serving_stand_in).
 """
 
 import contextlib
 import io
 import json
-import os
 import subprocess
+import sys
 import tarfile
 import time
 from pathlib import Path
 
+import yaml
+
+from tests.e2e.cluster import IMAGE, REGISTRY, SERVER_IMAGE, SUFFIX
+
 ROOT = Path(__file__).parents[3]
-IMAGE = os.environ.get("TIPHYS_IMAGE", "docker.io/tiphys")
 ACCOUNT = "tiphys-deployer"
-# All that a deploy and a rollback may do: (API group, resource) -> verbs.
-RIGHTS = {
-    ("apps", "deployments"): ["get", "create", "patch", "delete"],
-    ("", "services"): ["get", "create", "patch", "delete"],
-    ("policy", "poddisruptionbudgets"): ["get", "create", "patch", "delete"],
-    ("", "pods"): ["list"],
-}
+ACCOUNTS = list(yaml.safe_load_all((ROOT / "kustomize/base/accounts.yaml").read_text()))
 RESTRICTED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 SAMPLE = {
     "inputs": {"I1": [0.5, None], "I2": [1.0, 2.0], "C1": ["a", ""], "C2": ["b", "c"]},
@@ -46,9 +42,9 @@ def wait_until(condition, what, within_s=60):
     return value
 
 
-def role(rights=RIGHTS):
-    rules = [{"apiGroups": [group], "resources": [resource], "verbs": verbs} for (group, resource), verbs in rights.items() if verbs]
-    return {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": ACCOUNT}, "rules": rules}
+def role():
+    """The deployer's role, as base has it."""
+    return next(one for one in ACCOUNTS if (one["kind"], one["metadata"]["name"]) == ("Role", ACCOUNT))
 
 
 class Namespace:
@@ -66,7 +62,7 @@ class Namespace:
             "TF_SERVING_NODE_PORT": "",
             "REPLICAS": 2,
             "DEPLOY_TIMEOUT_S": 60,
-            "SERVING_IMAGE": "docker.io/tensorflow/serving:2.19.1",
+            "SERVING_IMAGE": SERVER_IMAGE,
             "SERVING_CPU": "10m",
             "SERVING_MEMORY": "64Mi",
             "CLAIM": "workspace",
@@ -92,17 +88,8 @@ class Namespace:
         return json.loads(text) if text else None
 
     def set_up(self):
-        account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": ACCOUNT}}
-        reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": ACCOUNT}
-        subject = {"kind": "ServiceAccount", "name": ACCOUNT, "namespace": self.name}
-        binding = {"kind": "RoleBinding", "metadata": {"name": ACCOUNT}, "roleRef": reference, "subjects": [subject]}
         claim = {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Gi"}}}
-        self.apply(
-            account,
-            role(),
-            {"apiVersion": "rbac.authorization.k8s.io/v1", **binding},
-            {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "workspace"}, "spec": claim},
-        )
+        self.apply(*ACCOUNTS, {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "workspace"}, "spec": claim})
         self.apply(self._runner())
         self.kubectl("wait", "--for=condition=Ready", "pod/runner", "--timeout=60s")
         self._copy("steps", "clients", "tests/e2e/deploy")
@@ -170,6 +157,18 @@ class Namespace:
         lines = [f"mkdir -p {folder}/assets.extra", *(f"echo '{text}' >{folder}/{name}" for name, text in files.items())]
         code, said = self.sh("\n".join(lines))
         assert code == 0, said
+
+    def roll_back(self, overlay, *parameters):
+        """The command, as a person uses it, for an overlay in which the template `rollback` is installed: exit code and what it printed."""
+        compiled = [sys.executable, "-m", "pipelines", "compile", "rollback", "--kind", "WorkflowTemplate"]
+        site = ["-p", f"REGISTRY={REGISTRY}", "-p", f"IMAGE_SUFFIX={SUFFIX}"]
+        template = subprocess.run([*compiled, *site], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        self.kubectl("apply", "-f", "-", given=template)
+        (overlay / "kustomization.yaml").write_text(f"namespace: {self.name}\n")
+        (overlay / "site.env").touch()
+        words = [sys.executable, "-m", "pipelines", "rollback", str(overlay), "-p", "USER_NAME=user", "-p", "MODEL_NAME=model", *parameters]
+        done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+        return done.returncode, done.stdout + done.stderr
 
     def outputs(self):
         """The outputs of the model's last step."""

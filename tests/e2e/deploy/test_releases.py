@@ -39,25 +39,28 @@ def test_run_twice_it_changes_nothing(serving):
     assert serving.records() == recorded
 
 
-def test_a_client_loses_no_request_whatever_is_released(serving):
+def test_a_client_loses_no_request_whatever_is_released(serving, tmp_path):
     with serving.client() as seen:
         serving.deployed(2)
         assert serving.versions() == [2, 2]
         before = serving.specs()
         serving.publish(3, "wrong-when-live")
-        # With other settings, so that these go back as well.
-        code, log = serving.deploy(3, SERVING_CPU="11m", TF_SERVING_REST_PORT=9501)
+        # With other settings, so that these go back as well, and after a start that was killed half-way.
+        other = {"SERVING_CPU": "11m", "TF_SERVING_REST_PORT": 9501}
+        code, log = serving.step("tests.e2e.deploy.killed_at apply Deployment/model", VERSION=3, **other)
+        assert code == 137, log
+        code, log = serving.deploy(3, **other)
         assert code == contract.BAD_INPUT, log
         assert "version 3 answers it: expected [0.25, 0.75] in row 0, got [0.26, 0.74]" in log
         assert "Version 2 goes on serving" in log
         assert serving.specs() == before
         serving.assert_serves(2)
-        code, log = serving.step("steps.rollback", ROLLBACK_VERSION="")
-        assert code == 0, log
-        assert serving.outputs() == {"version": "1", "address": f"model.{serving.name}.svc:8500"}
+        code, said = serving.roll_back(tmp_path)
+        assert (code, f"version 1 serves at model.{serving.name}.svc:8500" in said) == (0, True), said
+        assert "rolling version 1 out" in said, "what the step says is shown"
         assert serving.versions() == [1, 1]
-        code, log = serving.step("steps.rollback", ROLLBACK_VERSION="")
-        assert (code, "no version to go back to" in log) == (contract.BAD_INPUT, True), log
+        code, said = serving.roll_back(tmp_path)
+        assert (code, "no version to go back to" in said) == (contract.BAD_INPUT, True), said
     assert seen["failed"] == []
     assert (seen["versions"][:2], seen["versions"][-2:]) == ([1, 2], [2, 1])
     assert seen["calls"] > 1000
