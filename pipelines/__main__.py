@@ -44,6 +44,14 @@ def _parser() -> argparse.ArgumentParser:
     generated.add_argument("--check", action="store_true", help="exit 1 when a committed generated file is stale")
     generated.add_argument("--write", action="store_true", help="write the committed generated files")
 
+    checker = command("check", commands.check_workflows, "say what is wrong with Argo workflows, before they run; exit 1 for errors")
+    checker.add_argument(
+        "source", nargs="+", metavar="FILE|DIR|-|PIPELINE", help="YAML files, folders of them, - for standard input, or a pipeline's name"
+    )
+    checker.add_argument(
+        "--format", choices=("text", "json", "sarif"), default="text", help="for people, programs or code review [%(default)s]"
+    )
+
     runner = command(
         "run", commands.run_workflow, "run a pipeline or a compiled workflow on this machine; interrupted, the same command resumes it"
     )

@@ -13,6 +13,8 @@ MAY_IMPORT = {
     "clients": ("clients",),
     "steps": ("steps", "clients.serving"),
     "pipelines/local": ("pipelines.local",),
+    # The languages inside a workflow are pure functions, and the same for who checks and who runs; their errors come with them.
+    "pipelines/check": ("pipelines.check", "pipelines.local.language", "pipelines.local.errors"),
     "pipelines/report": ("pipelines.report",),
     "pipelines/build": ("pipelines.build", "pipelines.parameters", "steps"),
     "pipelines/parameters.py": ("steps.contract",),
@@ -58,6 +60,7 @@ DOORS = [
         "steps.serve.__main__",
         "steps.release.cluster",
         "pipelines.__main__",
+        "pipelines.check",
         "pipelines.local",
         "clients.benchmark",
         "clients.serving",

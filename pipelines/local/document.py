@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,15 +9,11 @@ from typing import Any
 import yaml
 
 from pipelines.local.errors import UnreadableWorkflow
+from pipelines.local.language import scalars
 
 KINDS = ("Workflow", "WorkflowTemplate", "ClusterWorkflowTemplate")
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MOST_VALUES, _DEEPEST = 1_000_000, 200
-_TRUE = {"y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"}
-_FALSE = {"n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"}
-_NULL = {"", "~", "null", "Null", "NULL"}
-_INTEGER = re.compile(r"[-+]?(0b[01_]+|0o?[0-7_]+|0x[0-9a-fA-F_]+|[1-9][0-9_]*|0)")
-_NUMBER = re.compile(r"[-+]?(\d[\d_]*)?(\.[\d_]*)?([eE][-+]?\d+)?")
 _STRING = "tag:yaml.org,2002:str"
 
 
@@ -103,9 +97,7 @@ class _Reading:
         while not isinstance(event := next(self._events), yaml.MappingEndEvent):
             if not isinstance(event, yaml.ScalarEvent):
                 self._fail(event, f"{path}: a key must be text")
-            key = str(event.value)
-            if not event.style and key in _TRUE | _FALSE:
-                key = "true" if key in _TRUE else "false"
+            key = str(event.value) if event.style else scalars.key(str(event.value))
             inner_path = f"{path}.{key}".lstrip(".")
             inner = self._value(next(self._events), inner_path, depth + 1)
             if key == "<<" and not event.style:
@@ -123,17 +115,10 @@ class _Reading:
             self._fail(event, f"{path}: the tag {event.tag} is not known")
         if event.style or event.tag:
             return text
-        if text in _TRUE or text in _FALSE:
-            return text in _TRUE
-        if text in _NULL:
-            return None
-        if _INTEGER.fullmatch(text) and len(text) < 40:
-            digits = text.replace("_", "")
-            return int(re.sub(r"^([-+]?)0(?=[0-7])", r"\g<1>0o", digits), 0)
-        if _NUMBER.fullmatch(text) and re.search(r"\d", text) and len(text) < 400:
-            number = float(text.replace("_", ""))
-            return number if math.isfinite(number) else self._fail(event, f"{path}: {text} is too large a number")
-        return text
+        try:
+            return scalars.plain(text)
+        except OverflowError as error:
+            return self._fail(event, f"{path}: {error}")
 
     def _fail(self, event: Any, message: str) -> Any:
         raise UnreadableWorkflow(f"{self._where}:{event.start_mark.line + 1}: {message}")

@@ -79,7 +79,7 @@ class Site:
 
     def log_of(self, status: Mapping[str, Any]) -> str:
         """What the pod that started last has said, and how Argo calls its end."""
-        last = max((node for node in status["nodes"].values() if node["type"] == "Pod"), key=lambda node: str(node["startedAt"]))
+        last = max((node for node in status.get("nodes", {}).values() if node["type"] == "Pod"), key=lambda node: str(node["startedAt"]))
         pods = json.loads(self.kubectl("get", "pods", "-o", "json"))["items"]
         found = [pod for pod in pods if pod["metadata"].get("annotations", {}).get("workflows.argoproj.io/node-id") == last["id"]]
         log = self.kubectl("logs", found[0]["metadata"]["name"], "-c", "main", check=False) if found else "its pod is gone"
@@ -151,7 +151,7 @@ def inspector(claim: str) -> dict[str, Any]:
 
 def nodes(status: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """The nodes of a workflow by the name that Argo displays."""
-    return {node["displayName"]: node for node in status["nodes"].values()}
+    return {node["displayName"]: node for node in status.get("nodes", {}).values()}
 
 
 def outputs(status: Mapping[str, Any], node: str) -> dict[str, str]:

@@ -142,7 +142,7 @@ def test_a_second_release_from_a_file_loses_no_request(site: Site, first: dict[s
 def test_a_model_that_breaks_after_validation_never_serves(site: Site, first: dict[str, Any]) -> None:
     with Loop(address(site), MODEL) as loop:
         workflow = site.submit("train-and-serve", DATA_URL="file:///nfs/incoming/adult.zip", **RUN)
-        until("validate", lambda: "validate" in nodes(site.workflow(workflow).get("status", {"nodes": {}})), 400)
+        until("validate", lambda: "validate" in nodes(site.workflow(workflow).get("status", {})), 400)
         command("argo", "suspend", "-n", site.namespace, workflow)
         until("the end of validate", lambda: nodes(site.workflow(workflow)["status"])["validate"]["phase"] == "Succeeded")
         site.shell(f"truncate -s 100 /nfs/tiphys/{MODEL}/output/{MODEL}/3/variables/variables.data-00000-of-00001")

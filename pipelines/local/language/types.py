@@ -1,11 +1,14 @@
-"""What the language's compiler knows and refuses before an expression runs: unknown names, sides that can never be compared."""
+"""What the language's compiler knows and refuses before an expression runs: unknown names, sides that can never be compared.
+
+Who knows more than the compiler, such as that every parameter is text, says so with `members`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from pipelines.local.language import syntax
+from pipelines.local.language import names, syntax
 from pipelines.local.language.operators import fail, is_number, named
 from pipelines.local.language.syntax import Node
 
@@ -25,8 +28,18 @@ _RETURNS |= {**dict.fromkeys(("string", "upper", "lower", "trim", "replace", "jo
 _RETURNS |= {**dict.fromkeys(("all", "any", "none", "one", "hasPrefix", "hasSuffix"), "bool")}
 
 
-def kind(node: Node, env: Mapping[str, Any], bound: tuple[str, ...]) -> str | None:  # noqa: C901 - one case for each part of the syntax
-    """What the language's compiler knows of a node's type, None for nothing. Raises EvaluationError for what it refuses."""
+Members = Callable[[str], str | None]
+
+
+def _nothing(_path: str) -> None:
+    """Nothing is known of members: so it is in the compiler."""
+
+
+def kind(node: Node, env: Mapping[str, Any], bound: tuple[str, ...] = (), members: Members = _nothing) -> str | None:  # noqa: C901
+    """What is known of a node's type, None for nothing. Raises EvaluationError for what the language's compiler refuses.
+
+    `members` tells the type of a dotted path, such as inputs.parameters.x. (One case for each part of the syntax.)
+    """
     match node:
         case syntax.Literal(literal):
             return _kind_of(literal)
@@ -35,23 +48,25 @@ def kind(node: Node, env: Mapping[str, Any], bound: tuple[str, ...]) -> str | No
                 return None
             if name not in env:
                 fail(f"unknown name {name}")
-            return _kind_of(env[name])
+            return members(name) or _kind_of(env[name])
         case syntax.Let(name, given, body):
-            kind(given, env, bound)
-            return kind(body, env, (*bound, name))
+            kind(given, env, bound, members)
+            return kind(body, env, (*bound, name), members)
         case syntax.Call(syntax.Name(name), arguments):
             if name not in env and name not in bound:
                 fail(f"unknown name {name}")
-            _kinds(arguments, env, bound)
+            _kinds(arguments, env, bound, members)
             return _RETURNS.get(name)
         case syntax.Unary(operator, inner):
-            return _unary_kind(operator, kind(inner, env, bound))
+            return _unary_kind(operator, kind(inner, env, bound, members))
         case syntax.Binary(operator, left, right):
-            return _binary_kind(operator, kind(left, env, bound), kind(right, env, bound))
-    _kinds(syntax.parts(node), env, bound)
+            return _binary_kind(operator, kind(left, env, bound, members), kind(right, env, bound, members))
+    _kinds(syntax.parts(node), env, bound, members)
     match node:
         case syntax.Builtin(name, _):
             return _RETURNS.get(name)
+        case syntax.Member():
+            return members(names.path(node) or "")
         case syntax.Array():
             return "array"
         case syntax.Map():
@@ -59,9 +74,9 @@ def kind(node: Node, env: Mapping[str, Any], bound: tuple[str, ...]) -> str | No
     return None
 
 
-def _kinds(nodes: tuple[Node, ...], env: Mapping[str, Any], bound: tuple[str, ...]) -> None:
+def _kinds(nodes: tuple[Node, ...], env: Mapping[str, Any], bound: tuple[str, ...], members: Members) -> None:
     for node in nodes:
-        kind(node, env, bound)
+        kind(node, env, bound, members)
 
 
 def _kind_of(given: Any) -> str | None:
