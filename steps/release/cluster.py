@@ -157,7 +157,8 @@ class Cluster:
                     f"Deployment {made['metadata']['name']}: expected {replicas} replicas ready within {within_s} s (DEPLOY_TIMEOUT_S), got"
                     f" {awaited}: {rollout.why_late(pods, release)}"
                 )
-            said.maybe(f"waiting: {awaited}")
+            if time.monotonic() - start > _LOOK_S:
+                said.maybe(f"waiting: {awaited}")
             time.sleep(_LOOK_S)
 
     def _await_gone(self, selector: Mapping[str, str], but: str = "") -> None:

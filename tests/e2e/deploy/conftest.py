@@ -1,12 +1,10 @@
-"""Namespaces to deploy into, fresh or shared by a file."""
+"""Namespaces to deploy into, fresh or shared."""
 
-import contextlib
-import uuid
 from concurrent import futures
 
 import pytest
 
-from tests.e2e.deploy.namespace import Namespace, kubectl
+from tests.e2e.deploy.namespace import fresh_namespace
 
 
 @pytest.fixture
@@ -20,19 +18,6 @@ def at_once():
     return call
 
 
-@contextlib.contextmanager
-def fresh_namespace():
-    name = f"deploy-{uuid.uuid4().hex[:8]}"
-    kubectl("create", "namespace", name)
-    try:
-        kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
-        made = Namespace(name)
-        made.set_up()
-        yield made
-    finally:
-        kubectl("delete", "namespace", name, "--wait=false")
-
-
 @pytest.fixture
 def namespace(images):
     """A namespace in which nothing was deployed yet."""
@@ -40,9 +25,9 @@ def namespace(images):
         yield made
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shared(images):
-    """One namespace for all tests of a file, each of which leaves it with one version that serves, or none."""
+    """One namespace for all tests that leave it with one version that serves."""
     with fresh_namespace() as made:
         yield made
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tarfile
 import time
+import uuid
 from pathlib import Path
 
 import yaml
@@ -231,3 +232,17 @@ class Namespace:
             finally:
                 said, _ = process.communicate(timeout=60)
                 seen |= json.loads(said)
+
+
+@contextlib.contextmanager
+def fresh_namespace():
+    """A namespace that is gone afterwards."""
+    name = f"deploy-{uuid.uuid4().hex[:8]}"
+    kubectl("create", "namespace", name)
+    try:
+        kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
+        made = Namespace(name)
+        made.set_up()
+        yield made
+    finally:
+        kubectl("delete", "namespace", name, "--wait=false")

@@ -5,10 +5,18 @@ import json
 import pytest
 
 from steps import contract
+from tests.e2e.deploy.namespace import fresh_namespace
 
 pytestmark = pytest.mark.e2e
 
 APP = "app.kubernetes.io"
+
+
+@pytest.fixture(scope="module")
+def shared(images):
+    """A namespace for this file, in which nothing was deployed yet; its tests build on each other, in their order."""
+    with fresh_namespace() as made:
+        yield made
 
 
 def test_a_first_release(shared):
