@@ -73,7 +73,8 @@ def _parser() -> argparse.ArgumentParser:
     setter.add_argument("name", metavar="NAME", help="a parameter of the table")
     setter.add_argument("value", metavar="VALUE", nargs=argparse.REMAINDER, help="its value, which may begin with -")
 
-    back = command("rollback", commands.roll_back, "serve the version that was released before, where a server of the workspace runs")
+    back = command("rollback", commands.roll_back, "serve the version that was released before, on a cluster or on this machine")
+    back.add_argument("overlay", nargs="?", type=Path, help="the folder of an installed overlay; without it, on this machine")
     back.add_argument(
         "--workspace", type=Path, default=Path("workspace"), metavar="DIR", help="folder of data, models and runs [%(default)s]"
     )
@@ -83,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="USER_NAME, MODEL_NAME or OUTPUT_DIR, where the run set them",
+        help="USER_NAME, MODEL_NAME or OUTPUT_DIR, where the run set them; ROLLBACK_VERSION for another version than the one before",
     )
     return parser
 

@@ -165,16 +165,20 @@ def _end(run: local.Run, workspace: Path, evidence: Path | None, rows: summary.R
 
 
 def roll_back(options: argparse.Namespace) -> int:
-    """Serve the version that was released before."""
-    from pipelines import build
+    """Serve the version that was released before, on the cluster of an overlay or on this machine."""
+    from pipelines import build, cluster
 
     given = _given(options.parameter)
-    workflow = local.load(build.compile_named("train-and-serve"))
+    if options.overlay is not None:
+        return cluster.roll_back(options.overlay, given)
+    workflow = local.load(build.compile_named("rollback"))
     _check_parameters(workflow, given, ours=True)
-    output = _output_folder(options.workspace.resolve(), _values(workflow) | given)
+    values = _values(workflow) | given
+    output = _output_folder(options.workspace.resolve(), values)
     if output is None or not output.is_dir():
         raise contract.BadInput(f"{options.workspace}: expected a workspace in which a model was released, got no folder {output}")
-    server = release.rollback(output)
+    version = contract.parse("ROLLBACK_VERSION", contract.OPTIONAL_POSITIVE, values["ROLLBACK_VERSION"])
+    server = release.rollback(output, version)
     print(f"version {server.version} of {server.model} serves at {server.address}")
     return contract.DONE
 

@@ -56,7 +56,7 @@ class Cluster:
         """Whether the last release was of this version and these settings, nothing has changed since, and all replicas answer right."""
         wanted = manifests.objects(self._release(version))
         found = {one["kind"]: self._own(one["kind"], self._name) for one in wanted}
-        if self._before != Released(version, wanted, self._settings) or self._canary():
+        if self._before is None or (self._before.version, self._before.objects) != (version, wanted) or self._canary():
             return False
         if not all(_is_same(found[one["kind"]], self._api.apply(one, dry_run=True)) for one in wanted):
             return False
@@ -157,7 +157,8 @@ class Cluster:
                     f"Deployment {made['metadata']['name']}: expected {replicas} replicas ready within {within_s} s (DEPLOY_TIMEOUT_S), got"
                     f" {awaited}: {rollout.why_late(pods, release)}"
                 )
-            said.maybe(f"waiting: {awaited}")
+            if time.monotonic() - start > _LOOK_S:
+                said.maybe(f"waiting: {awaited}")
             time.sleep(_LOOK_S)
 
     def _await_gone(self, selector: Mapping[str, str], but: str = "") -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -54,8 +53,8 @@ def released(api: Api, places: Places) -> Released | None:
 
 def note(api: Api, name: str, done: Released) -> None:
     """Note what was released at its Deployment. It is applied by a manager of its own, so that no rollout takes it away."""
-    settings = dataclasses.asdict(done.settings) if done.settings else {}
-    values = {name.upper(): "" if value is None else str(value) for name, value in settings.items()}
+    given = {name: getattr(done.settings, name.lower()) for name in contract.kinds(Serving)} if done.settings else {}
+    values = {name: "" if value is None else str(value) for name, value in given.items()}
     content = {"version": done.version, "settings": values, "objects": list(done.objects)}
     annotations = {manifests.RELEASED: json.dumps(content, separators=(",", ":"), sort_keys=True)}
     api.apply({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name, "annotations": annotations}}, _NOTE_MANAGER)

@@ -171,7 +171,8 @@ def _pod(release: Release) -> dict[str, Any]:
 
 
 def _config_file() -> dict[str, Any]:
-    return {"path": "models.config", "fieldRef": {"fieldPath": f"metadata.annotations['{CONFIG}']"}}
+    # A list that is applied as a whole is written out with its defaults: otherwise each apply touches the object.
+    return {"path": "models.config", "fieldRef": {"apiVersion": "v1", "fieldPath": f"metadata.annotations['{CONFIG}']"}}
 
 
 def _security(settings: Serving) -> dict[str, Any]:

@@ -24,6 +24,7 @@ class Trouble:
     settle_s: float
 
 
+_PROGRAM = "look at SERVING_IMAGE: it must have tensorflow_model_server on its PATH"
 # Reasons for which a container waits (kubelet's images/types.go and kuberuntime), how long they may pass, and what to do.
 _WAITING: Mapping[str, tuple[float, str]] = {
     "InvalidImageName": (0, "SERVING_IMAGE is no name of an image"),
@@ -32,9 +33,8 @@ _WAITING: Mapping[str, tuple[float, str]] = {
     "ImagePullBackOff": (20, "look at SERVING_IMAGE and PULL_SECRET"),
     "ImageInspectError": (20, "look at the node"),
     "CreateContainerConfigError": (20, "look at CLAIM, USER_ID and the folder of the model on the volume"),
-    "CreateContainerError": (20, "look at SERVING_IMAGE: it must have tensorflow_model_server on its PATH"),
-    "RunContainerError": (20, "look at SERVING_IMAGE: it must have tensorflow_model_server on its PATH"),
-    "StartError": (20, "look at SERVING_IMAGE: it must have tensorflow_model_server on its PATH"),
+    "CreateContainerError": (20, _PROGRAM),
+    "RunContainerError": (20, _PROGRAM),
 }
 # What a registry that is there, but not well, makes the kubelet say.
 _REGISTRY_IS_ILL = re.compile(
@@ -116,6 +116,8 @@ def _crash(container: Object) -> Trouble | None:
     if reason == "OOMKilled":
         what = "the model server was killed for want of memory; raise SERVING_MEMORY, or the limit that the namespace sets"
         return Trouble(what, contract.BadInput, 0)
+    if reason in ("StartError", "ContainerCannotRun"):
+        return Trouble(f"the model server does not start: {_tail(ended.get('message', ''))}; {_PROGRAM}", contract.BadInput, 0)
     what = f"the model server ended {ends} times, last with exit code {code}: {_tail(ended.get('message', '')) or 'it said nothing'}"
     return Trouble(what, contract.Transient if code in _KILLED else contract.BadInput, 0)
 

@@ -1,4 +1,4 @@
-"""Least rights: what the account of the steps may do is used, and it may do no more. Those of deploy: test_deploy_rights."""
+"""Least rights: what the account of the steps may do is used, and it may do no more. Those of deploy: deploy/test_rights.py."""
 
 from __future__ import annotations
 

@@ -1,266 +1,39 @@
-"""A namespace that enforces Pod Security "restricted", with the deployer's account, a volume, and a pod in which steps are run by hand.
+"""Namespaces to deploy into, fresh or shared."""
 
-The pod has the image of the steps, and the code of this checkout. Any cluster will do that KUBECONFIG names and that has the
-images: TIPHYS_IMAGE [docker.io/tiphys], and as TensorFlow Serving the stand-in (../serving_stand_in/Dockerfile).
-"""
-
-import contextlib
-import io
-import json
-import os
-import shutil
-import subprocess
-import tarfile
-import time
-import uuid
-from pathlib import Path
+from concurrent import futures
 
 import pytest
 
-ROOT = Path(__file__).parents[3]
-IMAGE = os.environ.get("TIPHYS_IMAGE", "docker.io/tiphys")
-ACCOUNT = "tiphys-deployer"
-# All that a deploy and a rollback may do: (API group, resource) -> verbs.
-RIGHTS = {
-    ("apps", "deployments"): ["get", "create", "patch", "delete"],
-    ("", "services"): ["get", "create", "patch", "delete"],
-    ("policy", "poddisruptionbudgets"): ["get", "create", "patch", "delete"],
-    ("", "pods"): ["list"],
-}
-RESTRICTED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
-SAMPLE = {
-    "inputs": {"I1": [0.5, None], "I2": [1.0, 2.0], "C1": ["a", ""], "C2": ["b", "c"]},
-    "outputs": {"probabilities": [[0.25, 0.75], [0.5, 0.5]]},
-}
-
-
-def kubectl(*words, given=None, timeout=120, check=True):
-    """A command of kubectl; what it printed."""
-    done = subprocess.run(["kubectl", *words], input=given, capture_output=True, text=True, timeout=timeout, check=False)
-    assert done.returncode == 0 or not check, f"kubectl {' '.join(words)}: {done.stderr}"
-    return done.stdout
-
-
-def wait_until(condition, what, within_s=60):
-    """The first true value of a condition."""
-    deadline = time.monotonic() + within_s
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"waited {within_s} s until {what}"
-        time.sleep(0.2)
-    return value
-
-
-def role(rights=RIGHTS):
-    rules = [{"apiGroups": [group], "resources": [resource], "verbs": verbs} for (group, resource), verbs in rights.items()]
-    return {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": ACCOUNT}, "rules": rules}
-
-
-class Namespace:
-    """One namespace, and one model in it."""
-
-    def __init__(self, name):
-        self.name = name
-        self.settings = {
-            "NFS_PATH": "/nfs",
-            "USER_NAME": "user",
-            "MODEL_NAME": "model",
-            "OUTPUT_DIR": "output",
-            "TF_SERVING_PORT": 8500,
-            "TF_SERVING_REST_PORT": 8501,
-            "TF_SERVING_NODE_PORT": "",
-            "REPLICAS": 2,
-            "DEPLOY_TIMEOUT_S": 60,
-            "SERVING_IMAGE": "docker.io/tensorflow/serving:2.19.1",
-            "SERVING_CPU": "10m",
-            "SERVING_MEMORY": "64Mi",
-            "CLAIM": "workspace",
-            "USER_ID": 1000,
-            "GROUP_ID": 1000,
-            "FS_ID": 1000,
-            "PULL_POLICY": "IfNotPresent",
-            "PULL_SECRET": "",
-            "ROLLBACK_VERSION": "",
-            "OUTPUTS_FOLDER": "/scratch/outputs",
-        }
-
-    def kubectl(self, *words, **options):
-        return kubectl("-n", self.name, *words, **options)
-
-    def apply(self, *objects):
-        self.kubectl("apply", "-f", "-", given=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
-
-    def get(self, *what):
-        """Objects as data; None where there is no such one."""
-        text = self.kubectl("get", *what, "-o", "json", "--ignore-not-found")
-        return json.loads(text) if text else None
-
-    def set_up(self):
-        account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": ACCOUNT}}
-        reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": ACCOUNT}
-        subject = {"kind": "ServiceAccount", "name": ACCOUNT, "namespace": self.name}
-        binding = {"kind": "RoleBinding", "metadata": {"name": ACCOUNT}, "roleRef": reference, "subjects": [subject]}
-        claim = {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Gi"}}}
-        self.apply(
-            account,
-            role(),
-            {"apiVersion": "rbac.authorization.k8s.io/v1", **binding},
-            {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "workspace"}, "spec": claim},
-        )
-        self.apply(self._runner())
-        self.kubectl("wait", "--for=condition=Ready", "pod/runner", "--timeout=60s")
-        self._copy("steps", "clients", "tests/e2e/deploy")
-
-    def _runner(self):
-        container = {
-            "name": "main",
-            "image": IMAGE,
-            "imagePullPolicy": "IfNotPresent",
-            "command": ["sleep", "infinity"],
-            "workingDir": "/scratch",
-            "securityContext": RESTRICTED,
-            "env": [{"name": "PYTHONPATH", "value": "/scratch"}, {"name": "PYTHONUNBUFFERED", "value": "1"}],
-            "volumeMounts": [{"name": "workspace", "mountPath": "/nfs"}, {"name": "scratch", "mountPath": "/scratch"}],
-        }
-        ids = {"runAsUser": 1000, "runAsGroup": 1000, "fsGroup": 1000, "runAsNonRoot": True}
-        spec = {
-            "serviceAccountName": ACCOUNT,
-            "terminationGracePeriodSeconds": 0,
-            "securityContext": {**ids, "seccompProfile": {"type": "RuntimeDefault"}},
-            "containers": [container],
-            "volumes": [
-                {"name": "workspace", "persistentVolumeClaim": {"claimName": "workspace"}},
-                {"name": "scratch", "emptyDir": {}},
-            ],
-        }
-        return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "runner"}, "spec": spec}
-
-    def _copy(self, *folders):
-        packed = io.BytesIO()
-        with tarfile.open(fileobj=packed, mode="w") as archive:
-            for folder in folders:
-                archive.add(ROOT / folder, folder, filter=lambda one: None if "__pycache__" in one.name else one)
-        unpack = ["kubectl", "-n", self.name, "exec", "-i", "runner", "--", "tar", "-x", "--no-same-owner", "-C", "/scratch"]
-        subprocess.run(unpack, input=packed.getvalue(), capture_output=True, timeout=60, check=True)
-
-    def sh(self, script, given=None, timeout=120):
-        """Run a script in the runner: exit code and all that it said."""
-        words = ["kubectl", "-n", self.name, "exec", "-i", "runner", "--", "sh", "-c", script]
-        done = subprocess.run(words, input=given, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout, check=False)
-        return done.returncode, done.stdout
-
-    def step(self, module, killed_after_s=None, timeout=240, **settings):
-        """Run a step in the runner: exit code and log. Killed, its exit code is 137."""
-        given = " ".join(f"{name}='{value}'" for name, value in {**self.settings, **settings}.items())
-        limit = f"timeout -s KILL {killed_after_s} " if killed_after_s else ""
-        return self.sh(f"rm -rf /scratch/outputs; {limit}env {given} python -m {module}", timeout=timeout)
-
-    def deploy(self, version, **settings):
-        return self.step("steps.deploy", VERSION=version, **settings)
-
-    def deployed(self, *versions, **settings):
-        """Versions published and deployed, one after the other."""
-        for version in versions:
-            self.publish(version)
-            code, log = self.deploy(version, **settings)
-            assert code == 0, log
-
-    def publish(self, version, behaviour="good", model="model", output="output"):
-        """A version in the repository, which the stub serves."""
-        folder = f"/nfs/user/{model}/{output}/{model}/{version}"
-        files = {"saved_model.pb": behaviour, "assets.extra/sample.json": json.dumps(SAMPLE)}
-        files["assets.extra/release.json"] = json.dumps({"run": f"run-{version}"})
-        lines = [f"mkdir -p {folder}/assets.extra", *(f"echo '{text}' >{folder}/{name}" for name, text in files.items())]
-        code, said = self.sh("\n".join(lines))
-        assert code == 0, said
-
-    def outputs(self):
-        """The outputs of the last step."""
-        names = self.sh("ls /scratch/outputs")[1].split()
-        return {name: self.sh(f"cat /scratch/outputs/{name}")[1] for name in names}
-
-    def records(self, model="model"):
-        """What was recorded, as (action, version, previous)."""
-        lines = self.sh(f"cat /nfs/user/{model}/output/releases.jsonl")[1].splitlines()
-        return [(line["action"], line["version"], line["previous"]) for line in map(json.loads, lines)]
-
-    def deployment(self, name="model"):
-        return self.get("deployment", name)
-
-    def pods(self, track="live"):
-        """The pods of the model that are not on their way out."""
-        found = self.get("pods", "-l", f"app.kubernetes.io/part-of=tiphys,track={track}")["items"]
-        return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
-
-    def versions(self):
-        """The versions of the pods that take traffic."""
-        return sorted(int(pod["metadata"]["labels"]["app.kubernetes.io/version"]) for pod in self.pods())
-
-    def way_in(self, name="model"):
-        """`node:port` of the Service, from outside."""
-        service = self.get("service", name)
-        node = self.get("pod", "runner")["status"]["hostIP"]
-        return f"{node}:{service['spec']['ports'][0]['nodePort']}"
-
-    def state(self):
-        """All that deploy makes, by kind and name, with the resource version of each."""
-        found = self.get("deployments,services,poddisruptionbudgets", "-l", "app.kubernetes.io/part-of=tiphys")["items"]
-        return {(one["kind"], one["metadata"]["name"]): one for one in found}
-
-    def assert_serves(self, version, replicas=2):
-        assert self.versions() == [version] * replicas
-        assert self.get("deployment", "model-canary") is None
-        code, said = self.sh(f"python -m tests.e2e.deploy.client {self.way_in()} 3")
-        assert (code, json.loads(said)["versions"]) == (0, [version]), said
-
-    def assert_nothing_is_left(self):
-        assert self.state() == {}
-        assert self.get("pods", "-l", "app.kubernetes.io/part-of=tiphys")["items"] == []
-
-    @contextlib.contextmanager
-    def client(self):
-        """A client that asks through the node port all the while; afterwards, a dict of what happened to it."""
-        words = ["kubectl", "-n", self.name, "exec", "-i", "runner", "--", "python", "-m", "tests.e2e.deploy.client", self.way_in()]
-        with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-            seen = {}
-            try:
-                assert process.stdout.readline() == "asking\n"
-                yield seen
-            finally:
-                said, _ = process.communicate(timeout=60)
-                seen |= json.loads(said)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def reachable():
-    """Skip, and say why, where there is no cluster."""
-    if not os.environ.get("KUBECONFIG"):
-        pytest.skip("KUBECONFIG names no cluster")
-    if shutil.which("kubectl") is None:
-        pytest.skip("no kubectl on PATH")
-
-
-@contextlib.contextmanager
-def fresh_namespace():
-    name = f"deploy-{uuid.uuid4().hex[:8]}"
-    kubectl("create", "namespace", name)
-    try:
-        kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
-        made = Namespace(name)
-        made.set_up()
-        yield made
-    finally:
-        kubectl("delete", "namespace", name, "--wait=false")
+from tests.e2e.deploy.namespace import fresh_namespace
 
 
 @pytest.fixture
-def namespace():
+def at_once():
+    """`at_once(function, items)`: calls that take little but time, some at a time."""
+
+    def call(function, items):
+        with futures.ThreadPoolExecutor(6) as pool:
+            list(pool.map(function, items))
+
+    return call
+
+
+@pytest.fixture
+def namespace(images):
     """A namespace in which nothing was deployed yet."""
     with fresh_namespace() as made:
         yield made
 
 
-@pytest.fixture(scope="module")
-def shared():
-    """One namespace for all tests of a file, each of which leaves it with one version that serves, or none."""
+@pytest.fixture(scope="session")
+def shared(images):
+    """One namespace for all tests that leave it with one version that serves."""
     with fresh_namespace() as made:
         yield made
+
+
+@pytest.fixture
+def serving(shared):
+    """The shared namespace, with version 1 serving from two replicas."""
+    shared.deployed(1)
+    return shared

@@ -11,8 +11,9 @@ import textwrap
 import pytest
 
 from steps import contract, validate
-from steps.release import repository
+from steps.release import records, repository
 from steps.release.checks import BadModel
+from steps.release.records import Record
 
 
 def settings(workspace, models, candidate, run="run-1", keep=2):
@@ -173,6 +174,16 @@ def test_only_the_newest_versions_are_kept(workspace, models):
     assert validate.main(settings(workspace, models, workspace.stage(models / "good-1"), keep=2)).version == 4
     assert repository.versions(workspace.places.repository) == [3, 4]
     assert sorted(path.name for path in workspace.places.repository.iterdir()) == ["3", "4"]
+
+
+def test_versions_that_a_cluster_may_serve_are_kept(workspace, models):
+    """Version 1 was released; a step was killed while it rolled version 2 out, and could not say how far it came."""
+    for number in (1, 2, 3):
+        workspace.publish_stub(number)
+    for record in (Record("roll", 1), Record("deploy", 1), Record("roll", 2, 1)):
+        records.append(workspace.places.records, record)
+    assert validate.main(settings(workspace, models, workspace.stage(models / "good-1"), keep=1)).version == 4
+    assert repository.versions(workspace.places.repository) == [1, 2, 4]
 
 
 @pytest.mark.parametrize(
