@@ -47,7 +47,8 @@ def _parser() -> argparse.ArgumentParser:
     runner = command(
         "run", commands.run_workflow, "run a pipeline or a compiled workflow on this machine; interrupted, the same command resumes it"
     )
-    runner.add_argument("workflow", help="a pipeline's name, or a YAML file of any Argo Workflow or WorkflowTemplate")
+    runner.add_argument("workflow", help="a pipeline's name, or a YAML file of any Argo Workflow, CronWorkflow or WorkflowTemplate")
+    runner.add_argument("more", nargs="*", type=Path, metavar="FILE", help="further YAML files, of what the workflow refers to")
     runner.add_argument(
         "-p", "--parameter", action="append", default=[], metavar="NAME=VALUE", help="a parameter's value for this run; repeat for more"
     )

@@ -18,6 +18,7 @@ from steps import contract, release
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 STARTS_THE_SERVER = "deploy"
+Objects = Sequence[Mapping[str, Any]]
 PORTS = ("TF_SERVING_PORT", "TF_SERVING_REST_PORT")
 
 
@@ -92,7 +93,8 @@ def set_parameter(options: argparse.Namespace) -> int:
 
 def run_workflow(options: argparse.Namespace) -> int:
     """Run a pipeline or a workflow file on this machine, and say how it went."""
-    workflow = _workflow(options.workflow)
+    submitted, objects = _workflow(options.workflow, options.more)
+    workflow = local.whole(submitted, objects)
     given = _given(options.parameter)
     workspace = options.workspace.resolve()
     ours = _is_ours(workflow)
@@ -100,7 +102,7 @@ def run_workflow(options: argparse.Namespace) -> int:
     values = _values(workflow) | given
     output = _output_folder(workspace, values) if ours else None
     if output is None:
-        run = _run(workflow, given, workspace, ours)
+        run = _run(submitted, given, workspace, ours, objects)
         return _end(run, workspace, None, ())
     serving = release.serving(output) is not None
     keep = options.keep_serving or serving
@@ -108,7 +110,7 @@ def run_workflow(options: argparse.Namespace) -> int:
         if setting in values:
             release.require_free_port(contract.parse(setting, contract.PORT, values[setting]), setting)
     try:
-        run = _run(workflow, given, workspace, ours)
+        run = _run(submitted, given, workspace, ours, objects)
         server = release.serving(output) if keep else None
     except (local.BusyWorkspace, local.RefusedWorkflow):
         keep = True  # nothing was started: a server of this workspace is that of the run that holds it
@@ -120,12 +122,13 @@ def run_workflow(options: argparse.Namespace) -> int:
     return _end(run, workspace, output / "evidence" / run.uid, rows)
 
 
-def _run(workflow: Mapping[str, Any], given: Mapping[str, str], workspace: Path, ours: bool) -> local.Run:
+def _run(workflow: Mapping[str, Any], given: Mapping[str, str], workspace: Path, ours: bool, objects: Objects) -> local.Run:
     if not ours:
-        return local.run(workflow, parameters=given, workspace=workspace)
+        return local.run(workflow, objects=objects, parameters=given, workspace=workspace)
     os.environ.pop("KUBERNETES_SERVICE_HOST", None)  # the steps run beside us, not as pods, also where we are in one
     return local.run(
         workflow,
+        objects=objects,
         parameters=given,
         workspace=workspace,
         paths={names.CHECKOUT: CHECKOUT},
@@ -156,14 +159,14 @@ def roll_back(options: argparse.Namespace) -> int:
     return contract.DONE
 
 
-def _workflow(name: str) -> Mapping[str, Any]:
+def _workflow(name: str, more: Sequence[Path]) -> tuple[Mapping[str, Any], Objects]:
     from pipelines import build
 
     if name in build.registry():
-        return local.load(build.compile_named(name))
+        return local.load_with(build.compile_named(name), *more)
     path = Path(name)
     if path.is_file():
-        return local.load(path)
+        return local.load_with(path, *more)
     known = ", ".join(build.registry())
     raise contract.BadInput(f"{name}: expected a pipeline ({known}) or a YAML file, and there is neither of that name")
 

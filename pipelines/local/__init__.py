@@ -11,7 +11,7 @@ ended, also one that has failed, is begun anew.
 """
 
 from pipelines.local.display import Display, Lines, Quiet, display_for
-from pipelines.local.document import load
+from pipelines.local.document import load, load_with
 from pipelines.local.errors import (
     BusyWorkspace,
     DamagedRun,
@@ -22,6 +22,7 @@ from pipelines.local.errors import (
     UnreadableWorkflow,
 )
 from pipelines.local.fields import FIELDS, Field
+from pipelines.local.references import whole
 from pipelines.local.runner import Run, run
 from pipelines.local.runner import problems_of as problems
 from pipelines.local.state import read_status
@@ -42,7 +43,9 @@ __all__ = [
     "UnreadableWorkflow",
     "display_for",
     "load",
+    "load_with",
     "problems",
     "read_status",
     "run",
+    "whole",
 ]

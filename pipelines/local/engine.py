@@ -88,7 +88,7 @@ class Engine:
         """The node of a call: made, or, where there is one, put into the phase."""
         known = self.nodes.find(call.name)
         flag = {"hooked": True} if call.hooked else {}
-        told = {"templateName": call.holder.get("template", ""), "nodeFlag": flag, **fields}
+        told = {**templates.named(call.holder), "nodeFlag": flag, **fields}
         if known is None or not nodes.fulfilled(known):
             known = self.nodes.add(call.name, kind, phase, call.boundary, message, **told)
         for parent in call.parents:

@@ -35,6 +35,27 @@ metadata ObjectMeta
 spec WorkflowSpec required
 status - a new run begins without one
 
+[CronWorkflow]
+apiVersion text
+kind text
+metadata ObjectMeta required
+spec CronWorkflowSpec required
+status - a run does not know it
+
+[CronWorkflowSpec]
+workflowSpec WorkflowSpec required
+workflowMetadata WorkflowMetadata
+concurrencyPolicy - a run starts when you say so
+failedJobsHistoryLimit - a run's folder stays until you remove it
+schedule - a run starts when you say so
+schedules - a run starts when you say so
+startingDeadlineSeconds - a run starts when you say so
+stopStrategy - a run starts when you say so
+successfulJobsHistoryLimit - a run's folder stays until you remove it
+suspend - a run starts when you say so
+timezone - a run starts when you say so
+when - a run starts when you say so
+
 [ObjectMeta]
 name text
 generateName text
@@ -53,7 +74,7 @@ resourceVersion - nothing counts it
 selfLink - there is no server
 
 [WorkflowSpec]
-entrypoint text required
+entrypoint text
 arguments Arguments
 templates [Template]
 templateDefaults Template
@@ -93,7 +114,7 @@ podSpecPatch podSpecPatch
 shutdown ! stop a run with Ctrl-C
 suspend ! a run cannot begin suspended
 synchronization - a workspace takes one run at a time
-workflowTemplateRef ! templates of another object are not looked up; give the WorkflowTemplate itself
+workflowTemplateRef WorkflowTemplateRef
 
 [WorkflowMetadata]
 labels {scalar}
@@ -263,7 +284,7 @@ withSequence Sequence
 continueOn ContinueOn
 onExit text
 hooks {LifecycleHook}
-templateRef ! templates of another object are not looked up
+templateRef TemplateRef
 
 [Dag]
 tasks [Task] required
@@ -284,13 +305,22 @@ withSequence Sequence
 continueOn ContinueOn
 onExit text
 hooks {LifecycleHook}
-templateRef ! templates of another object are not looked up
+templateRef TemplateRef
+
+[TemplateRef]
+name text required
+template text required
+clusterScope bool
+
+[WorkflowTemplateRef]
+name text required
+clusterScope bool
 
 [LifecycleHook]
 template text
 arguments Arguments
 expression text
-templateRef ! templates of another object are not looked up
+templateRef TemplateRef
 
 [Sequence]
 count whole-or-text

@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipelines.local import templates
+
 # Stand for the folders of the pod and of the run until there are such.
 POD, RUN = "\ue000pod\ue000", "\ue000run\ue000"
 _BEFORE, _AFTER = r"(?:(?<=file://)|(?<![\w./\-$}~)\]*?]))", r"(?![\w\-]|\.\w|\{\{)"
@@ -51,9 +53,9 @@ def localize(spec: Mapping[str, Any], extra: Mapping[str, str], volumes: Mapping
     names. Other claims are folders of the run, other volumes private to each pod.
     """
     volumes = _folders(spec, volumes)
-    templates = list(spec.get("templates") or [])
-    shared = {**_shared(templates, volumes), **extra}
-    local = {**spec, "templates": [_template(template, extra, volumes, shared) for template in templates]}
+    listed = list(spec.get("templates") or [])
+    shared = {**_shared(listed, volumes), **extra}
+    local = {**spec, "templates": [_template(template, extra, volumes, shared) for template in listed]}
     if "arguments" in spec:
         local["arguments"] = _parameters(spec["arguments"], shared)
     return local
@@ -88,10 +90,10 @@ def mounts(template: Mapping[str, Any], volumes: Mapping[str, str]) -> dict[str,
     return found
 
 
-def _shared(templates: Sequence[Mapping[str, Any]], volumes: Mapping[str, str]) -> dict[str, str]:
+def _shared(listed: Sequence[Mapping[str, Any]], volumes: Mapping[str, str]) -> dict[str, str]:
     """What a path means wherever it is mounted; a path that means two things is left alone."""
     found: dict[str, set[str]] = {}
-    for template in templates:
+    for template in listed:
         for path, folder in mounts(template, volumes).items():
             found.setdefault(path, set()).add(folder)
     return {path: folder for path, folders in found.items() if len(folders) == 1 for folder in folders if POD not in folder}
@@ -102,11 +104,7 @@ def _template(
 ) -> dict[str, Any]:
     local = dict(template)
     if not any(part in template for part in _CONTAINERS):
-        if "steps" in template:
-            local["steps"] = [[_holder(step, extra, volumes, shared) for step in group] for group in template["steps"]]
-        if "dag" in template:
-            tasks = [_holder(task, extra, volumes, shared) for task in template["dag"]["tasks"]]
-            local["dag"] = {**template["dag"], "tasks": tasks}
+        local = templates.with_holders(template, lambda holder, _path: _holder(holder, extra, volumes, shared))
         if "inputs" in template:
             local["inputs"] = _parameters(template["inputs"], shared)
         return local

@@ -1,6 +1,8 @@
 """Which of Argo's example workflows the local runner accepts, and by which field it refuses the others. Nothing is run.
 
-ARGO_EXAMPLES=.../argo-workflows/examples python -m tests.fidelity.accepted [--refused]
+Each may refer to the templates and the other objects of all examples, as on a cluster where these are installed.
+
+ARGO_EXAMPLES=.../argo-workflows/examples python -m tests.fidelity.accepted
 """
 
 from __future__ import annotations
@@ -14,19 +16,26 @@ from pathlib import Path
 from pipelines import local
 
 
-def reasons(path: Path) -> list[str]:
+def reasons(path: Path, others: list[Path]) -> list[str]:
     """Why a file is refused: one line for each problem; none where it is accepted."""
     try:
-        workflow = local.load(path)
+        workflow, objects = local.load_with(path, *others)
     except local.RunnerError as error:
         return [str(error).removeprefix(f"{path}: ")]
-    return [str(problem) for problem in local.problems(workflow)]
+    return [str(problem) for problem in local.problems(workflow, objects=objects)]
+
+
+def libraries(folder: Path) -> list[Path]:
+    """The files that hold what workflows refer to."""
+    kinds = r"^kind: (ClusterWorkflowTemplate|WorkflowTemplate|ConfigMap|Secret)"
+    return [path for path in sorted(folder.rglob("*.yaml")) if re.search(kinds, path.read_text(), re.MULTILINE)]
 
 
 def main() -> int:
     """Print a line for each example that is refused, how often each field is the reason, and the counts."""
     folder = Path(os.environ["ARGO_EXAMPLES"])
-    told = {path.relative_to(folder): reasons(path) for path in sorted(folder.rglob("*.yaml"))}
+    others = libraries(folder)
+    told = {path.relative_to(folder): reasons(path, others) for path in sorted(folder.rglob("*.yaml"))}
     refused = {path: lines for path, lines in told.items() if lines}
     for path, lines in refused.items():
         print(f"{path}: {lines[0]}" + (f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""))
