@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipelines.local import depends, pod_checks, retry, templates, text_checks, variables
+from pipelines.local import configs, depends, pod_checks, retry, templates, text_checks, variables
 from pipelines.local.errors import EvaluationError, Problem
 from pipelines.local.language import gotext
 from pipelines.local.pod_checks import Around
@@ -22,7 +22,7 @@ def of_meaning(workflow: Mapping[str, Any], around: Around, places: Mapping[str,
     def path_of(place: int) -> str:
         return places.get(listed[place].get("name", ""), f"spec.templates[{place}]")
 
-    found = [*_names(spec), *_entry(spec, workflow)]
+    found = [*_names(spec), *_entry(spec, workflow), *configs.of_volumes(around.objects, spec.get("volumes") or [], "spec.volumes")]
     for place, template in enumerate(listed):
         found += _template(around, template, path_of(place))
     return found or list(text_checks.of_texts(workflow, path_of))

@@ -137,7 +137,7 @@ azureDisk volume
 azureFile volume
 cephfs volume
 cinder volume
-configMap volume
+configMap ConfigMapVolume
 csi volume
 downwardAPI volume
 ephemeral volume
@@ -157,13 +157,30 @@ projected volume
 quobyte volume
 rbd volume
 scaleIO volume
-secret volume
+secret SecretVolume
 storageos volume
 vsphereVolume volume
 
 [EmptyDir]
 medium - it is a folder
 sizeLimit - it is a folder
+
+[ConfigMapVolume]
+name text
+items [KeyToPath]
+optional bool
+defaultMode - the files are yours
+
+[SecretVolume]
+secretName text
+items [KeyToPath]
+optional bool
+defaultMode - the files are yours
+
+[KeyToPath]
+key text required
+path text required
+mode - the files are yours
 
 [PersistentVolumeClaimSource]
 claimName text required
@@ -198,7 +215,7 @@ default scalar
 parameter text
 expression text
 supplied any
-configMapKeyRef ! ConfigMaps need a cluster; give the value with -p
+configMapKeyRef KeyRef
 event ! there are no events on one machine
 jqFilter ! it belongs to resource templates
 jsonPath ! it belongs to resource templates
@@ -367,7 +384,7 @@ startupProbe - nothing waits for it
 terminationMessagePath - the exit code tells
 terminationMessagePolicy - the exit code tells
 tty - output goes to the log
-envFrom ! variables from ConfigMaps and Secrets need a cluster; write them as env
+envFrom [EnvFrom]
 lifecycle ! hooks of containers are not supported
 restartPolicy ! restarting a container alone is not supported
 stdin ! standard input is empty
@@ -394,7 +411,7 @@ startupProbe - nothing waits for it
 terminationMessagePath - the exit code tells
 terminationMessagePolicy - the exit code tells
 tty - output goes to the log
-envFrom ! variables from ConfigMaps and Secrets need a cluster; write them as env
+envFrom [EnvFrom]
 lifecycle ! hooks of containers are not supported
 restartPolicy ! restarting a container alone is not supported
 stdin ! standard input is empty
@@ -404,7 +421,32 @@ volumeDevices ! block devices are not supported
 [EnvVar]
 name text required
 value text
-valueFrom ! variables from the cluster are not there; write a value
+valueFrom EnvVarSource
+
+[EnvVarSource]
+configMapKeyRef KeyRef
+secretKeyRef KeyRef
+fieldRef FieldRef
+fileKeyRef ! there is no image to hold the file
+resourceFieldRef ! a process takes what the machine has
+
+[KeyRef]
+name text
+key text required
+optional bool
+
+[FieldRef]
+fieldPath text required
+apiVersion - there is one version of a pod
+
+[EnvFrom]
+configMapRef ObjectRef
+secretRef ObjectRef
+prefix text
+
+[ObjectRef]
+name text
+optional bool
 
 [VolumeMount]
 name text required

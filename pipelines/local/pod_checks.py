@@ -7,30 +7,33 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.local import paths, templates
+from pipelines.local import configs, paths, templates
 from pipelines.local.errors import Problem
 from pipelines.local.language import gotext
+from pipelines.local.references import Objects
 
 _OF_IMAGE = re.compile(r"/(bin|boot|dev|etc|lib|lib64|proc|sbin|sys|usr)(/|$)")
 
 
 @dataclass(frozen=True)
 class Around:
-    """What stands around a template: the workflow's spec, and of the machine the folders that the caller gives for volumes.
+    """What stands around a template: the workflow's spec, the objects among the files, and the caller's folders for volumes.
 
     `missing(command, environment, working folder)` tells whether a command does not exist where pods run.
     """
 
     spec: Mapping[str, Any]
+    objects: Objects
     volumes: Mapping[str, str]
     missing: Callable[[str, Mapping[str, str], str], bool]
 
 
 def of_pod(around: Around, template: Mapping[str, Any], path: str) -> Iterator[Problem]:
     """The problems of a template that a pod carries out; `path` is the template's."""
-    declared = {volume["name"]: volume for volume in [*(around.spec.get("volumes") or []), *(template.get("volumes") or [])]}
-    declared |= {claim["metadata"].get("name", ""): claim for claim in around.spec.get("volumeClaimTemplates") or []}
+    declared = configs.volumes_of(around.spec, template)
+    yield from configs.of_volumes(around.objects, template.get("volumes") or [], f"{path}.volumes")
     for inner, container in templates.containers(template):
+        yield from configs.of_container(around.objects, container, f"{path}.{inner}")
         yield from _mounts(around, container, declared, f"{path}.{inner}")
         yield from _command(around, container, f"{path}.{inner}")
     yield from _artifacts(template, path)
@@ -72,4 +75,4 @@ def _artifacts(template: Mapping[str, Any], path: str) -> Iterator[Problem]:
 
 def _has_folder(volume: Mapping[str, Any], volumes: Mapping[str, str]) -> bool:
     own = any(kind in volume for kind in ("metadata", "emptyDir", "persistentVolumeClaim"))
-    return own or paths.given_folder(volume, volumes) is not None
+    return own or configs.is_given(volume) or paths.given_folder(volume, volumes) is not None

@@ -14,7 +14,7 @@ _CRON = "CronWorkflow"
 
 def find(objects: Objects, kind: str, name: str) -> Mapping[str, Any] | None:
     """The object of a kind and a name among those given."""
-    return next((one for one in objects if one.get("kind") == kind and document.name_of(one) == name), None)
+    return next((one for one in objects if name and one.get("kind") == kind and document.name_of(one) == name), None)
 
 
 def of_fields(workflow: Any, objects: Objects) -> list[Problem]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.local import checks, document, nodes, pod_patch, references, state, templates, variables
+from pipelines.local import checks, configs, document, nodes, pod_patch, references, state, templates, variables
 from pipelines.local import paths as local_paths
 from pipelines.local.containers import Containers
 from pipelines.local.display import Display, display_for
@@ -48,6 +48,7 @@ class _Plan:
 
     submitted: Mapping[str, Any]
     local: Mapping[str, Any]
+    objects: references.Objects
     digest: str
     notes: tuple[str, ...]
 
@@ -133,9 +134,10 @@ def _plan(
     _refuse(found)
     digest = state.digest({**workflow, "spec": spec}, parameters)
     spec = local_paths.localize(templates.with_defaults(spec), extra, volumes)
-    local = document.submitted({**workflow, "spec": spec}, parameters)
-    _refuse(checks.of_meaning(local, Around(local["spec"], volumes, is_missing), places))
-    return _Plan(document.submitted(workflow, parameters), local, digest, _notes(local))
+    local, found = configs.with_parameters(document.submitted({**workflow, "spec": spec}, parameters), objects, places)
+    _refuse(found)
+    _refuse(checks.of_meaning(local, Around(local["spec"], objects, volumes, is_missing), places))
+    return _Plan(document.submitted(workflow, parameters), local, objects, digest, _notes(local))
 
 
 def _refuse(found: Sequence[Problem]) -> None:
@@ -201,7 +203,7 @@ class _Session:
         spec = local_paths.fill(plan.local["spec"], local_paths.RUN, folder.path)
         grace_s = pod_patch.grace_s(spec.get("podSpecPatch"), _GRACE_S)
         environment = {**os.environ, "ARGO_WORKFLOW_NAME": identity.name, "ARGO_WORKFLOW_UID": identity.uid}
-        run_pod = Containers(folder.path, executor, environment, grace_s, folder.flush)
+        run_pod = Containers(folder.path, executor, environment, spec, plan.objects, folder.flush, grace_s)
         own = variables.of_workflow({**plan.local, "spec": spec}, identity.name, identity.uid, identity.created)
         return Engine(spec, known, own, run_pod)
 
