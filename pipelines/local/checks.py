@@ -84,6 +84,7 @@ def _template(around: Around, template: Mapping[str, Any], path: str) -> Iterato
     yield from _retry(template.get("retryStrategy"), f"{path}.retryStrategy")
     if templates.is_pod(template):
         yield from pod_checks.of_pod(around, template, path)
+        yield from _container_set(template, path)
     elif kinds[0] == "steps":
         yield from _steps(around, template, path)
     elif kinds[0] == "dag":
@@ -93,6 +94,25 @@ def _template(around: Around, template: Mapping[str, Any], path: str) -> Iterato
     for place, parameter in enumerate((template.get("outputs") or {}).get("parameters") or []):
         if not parameter.get("valueFrom"):
             yield Problem(f"{path}.outputs.parameters[{place}]", "an output parameter needs a valueFrom")
+
+
+def _container_set(template: Mapping[str, Any], path: str) -> Iterator[Problem]:
+    listed = (template.get("containerSet") or {}).get("containers") or []
+    where = f"{path}.containerSet.containers"
+    yield from _unique(listed, where, "container")
+    if "containerSet" in template and not listed:
+        yield Problem(where, "expected at least one container")
+    tasks = {one["name"]: one for one in listed}
+    for place, one in enumerate(listed):
+        for name in one.get("dependencies") or []:
+            if name not in tasks:
+                yield Problem(f"{where}[{place}].dependencies", f"there is no container {name!r}")
+    ring = depends.cycle(tasks)
+    if ring:
+        yield Problem(where, f"these containers wait for each other: {' -> '.join(ring)}")
+    has_files = any((template.get(part) or {}).get(kind) for part, kind in (("inputs", "artifacts"), ("outputs", "parameters")))
+    if listed and "main" not in tasks and (has_files or (template.get("outputs") or {}).get("artifacts")):
+        yield Problem(where, "a container set with files that go in or out needs a container named main")
 
 
 def _retry(strategy: Mapping[str, Any] | None, path: str) -> Iterator[Problem]:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import errno
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pipelines.local import configs, paths, pod_files, pod_patch, templates, variables
-from pipelines.local.calls import Deadline, Ended
+from pipelines.local import configs, container_sets, paths, pod_files, pod_patch, templates, variables
+from pipelines.local.calls import Deadline, Ended, Told
 from pipelines.local.errors import EvaluationError
 from pipelines.local.language import gotext
 from pipelines.local.nodes import Node
 from pipelines.local.pods import MARK, Executor, Pod, search_path
 from pipelines.local.references import Objects
 
-MAIN = "main"
 LOG = "main.log"
 _LONGEST_RESULT = 256 * 1024
 # Errors of the disk rather than of a workflow: they end the run, which goes on when they are mended.
@@ -41,32 +41,46 @@ class Containers:
         self._folder, self._executor, self._environment = run_folder, executor, dict(environment)
         self._spec, self._objects, self._before, self._grace_s = spec, objects, before, grace_s
 
-    async def __call__(self, node: Node, template: Mapping[str, Any], deadline: Deadline | None, wants_result: bool) -> Ended:
+    async def __call__(self, node: Node, template: Mapping[str, Any], deadline: Deadline | None, wants_result: bool, told: Told) -> Ended:
         """Run one pod to its end."""
         folder = self._folder / "nodes" / node["id"]
         folder.mkdir(parents=True, exist_ok=True)
         template = paths.fill(template, paths.POD, folder)
+        mains = templates.main_containers(template)
         try:
             pod_files.lay_out(template, folder, self._folder, self._volumes(template))
-            pod = self._pod(node, template, templates.container(template), MAIN, wants_result)
+            pods = {name: self._pod(node, template, one, name, wants_result and name == templates.MAIN) for name, one in mains.items()}
+            before, beside = (
+                {one["name"]: self._pod(node, template, one, one["name"], False) for one in template.get(part) or []}
+                for part in ("initContainers", "sidecars")
+            )
         except OSError as error:
             if error.errno in _STORAGE:
                 raise
             raise EvaluationError(f"{error.filename}: {error.strerror}") from None
         self._before()
-        code, stopped = await self._executor.run(pod, deadline)
-        outputs: dict[str, Any] = {"exitCode": str(code)}
+        for name, pod in before.items():
+            code, stopped = await self._executor.run(pod, deadline)
+            if code:
+                return Ended("Failed", deadline.message) if stopped and deadline and deadline.message else _ended({name: code}, {})
+        async with container_sets.beside(self._executor, beside) as codes:
+            ended = await container_sets.run(self._executor, pods, template.get("containerSet"), deadline, told)
+        codes = {**{name: one.code for name, one in ended.items()}, **codes}
+        collected = self._collected(node, template, pods.get(templates.MAIN), codes)
+        if deadline is not None and deadline.message and any(one.stopped for one in ended.values()):
+            return replace(collected, phase="Failed", message=deadline.message)
+        return collected
+
+    def _collected(self, node: Node, template: Mapping[str, Any], main: Pod | None, codes: Mapping[str, int]) -> Ended:
+        """How a pod ended, with the outputs that it has left."""
+        outputs: dict[str, Any] = {"exitCode": str(codes[templates.MAIN])} if templates.MAIN in codes else {}
         try:
-            outputs |= {"result": _result(pod)} if pod.result else {}
-            outputs |= pod_files.outputs(node, template, folder)
+            outputs |= {"result": _result(main)} if main and main.result else {}
+            outputs |= pod_files.outputs(node, template, self._folder / "nodes" / node["id"])
         except OSError as error:
-            if code == 0:
+            if not any(codes.values()):
                 return Ended("Error", f"wait: Error (exit code 64): open {error.filename}: {str(error.strerror).lower()}", outputs)
-        if stopped and deadline is not None and deadline.message:
-            return Ended("Failed", deadline.message, outputs)
-        if code:
-            return Ended("Failed", f"main: Error (exit code {code})", outputs)
-        return Ended("Succeeded", "", outputs)
+        return _ended(codes, outputs)
 
     def _volumes(self, template: Mapping[str, Any]) -> dict[str, dict[str, bytes]]:
         """The files of the volumes that a pod mounts and that are made of ConfigMaps and Secrets."""
@@ -94,10 +108,16 @@ class Containers:
 
     def _own(self, node: Node, template: Mapping[str, Any], container: Mapping[str, Any], name: str) -> dict[str, str]:
         """The container's own variables; a later one may name an earlier one."""
-        own = {"ARGO_CONTAINER_NAME": name, "ARGO_NODE_ID": node["id"], MARK: f"{self._folder.name}/{node['id']}"}
+        own = {"ARGO_CONTAINER_NAME": name, "ARGO_NODE_ID": node["id"], MARK: f"{self._folder.name}/{node['id']}/{name}"}
         pod = variables.pod_name(self._environment.get("ARGO_WORKFLOW_NAME", ""), node["name"], template.get("name", ""))
         own.update(configs.environment(self._objects, container, pod, lambda text: _expanded(text, own)))
         return own
+
+
+def _ended(codes: Mapping[str, int], outputs: Mapping[str, Any]) -> Ended:
+    """How a pod ended, by the exit codes of its containers, the ones that matter most first."""
+    failed = next((f"{name}: Error (exit code {code})" for name, code in codes.items() if code), "")
+    return Ended("Failed" if failed else "Succeeded", failed, outputs)
 
 
 def _expanded(text: str, known: Mapping[str, str]) -> str:

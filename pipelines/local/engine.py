@@ -191,6 +191,7 @@ class Engine:
 # How each kind of template is carried out: one row for each of templates.KINDS.
 _KINDS: Mapping[str, Callable[[Engine, Attempt], Awaitable[Node]]] = {
     "container": leaves.run_pod,
+    "containerSet": leaves.run_pod,
     "script": leaves.run_pod,
     "steps": steps.run_steps,
     "dag": dag.run_dag,

@@ -3,13 +3,12 @@
 A row is `name kind` for a field that is honoured (`name kind required` for one that must be there), `name - reason` for one that
 changes nothing here, and `name ! reason` for one that must not be overlooked. A kind is text, bool, whole (number), scalar (text,
 number or boolean), whole-or-text, items, any, volume, podSpecPatch, a section of this table, [a list] or {a map} of these.
-Fields inside ignored and refused ones need no rows.
+A section `[A of B]` has the rows of B, where it has none of the same name itself. Fields inside ignored and refused ones need no rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Verdict = Literal["honoured", "ignored", "refused"]
@@ -277,16 +276,16 @@ schedulerName - there is one machine
 securityContext - processes run as you
 serviceAccountName - processes run as you
 tolerations - there is one machine
-containerSet ! several containers in a pod are not supported
+containerSet ContainerSet
 daemon ! daemon containers are not supported
 data ! data templates are not supported
 http ! HTTP templates are not supported
-initContainers ! init containers are not supported
+initContainers [UserContainer]
 memoize ! results are not memoized
 plugin ! plugins need a cluster
 podSpecPatch podSpecPatch
 resource ! resource templates need a cluster
-sidecars ! sidecars are not supported
+sidecars [UserContainer]
 synchronization ! mutexes and semaphores are not supported
 
 [Step]
@@ -391,32 +390,25 @@ stdin ! standard input is empty
 stdinOnce ! standard input is empty
 volumeDevices ! block devices are not supported
 
-[Script]
+[Script of Container]
 source text required
-command [text]
-args [text]
-env [EnvVar]
-workingDir text
+
+[UserContainer of Container]
+name text required
+mirrorVolumeMounts bool
+
+[ContainerNode of Container]
+name text required
+dependencies [text]
+
+[ContainerSet]
+containers [ContainerNode] required
 volumeMounts [VolumeMount]
-image - a process of this machine runs instead
-imagePullPolicy - images are not used
-name - a pod has one container
-livenessProbe - Argo's pods are not restarted either
-ports - a process opens what it likes
-readinessProbe - nothing waits for it
-resources - a process takes what the machine has
-resizePolicy - a process takes what the machine has
-securityContext - processes run as you
-startupProbe - nothing waits for it
-terminationMessagePath - the exit code tells
-terminationMessagePolicy - the exit code tells
-tty - output goes to the log
-envFrom [EnvFrom]
-lifecycle ! hooks of containers are not supported
-restartPolicy ! restarting a container alone is not supported
-stdin ! standard input is empty
-stdinOnce ! standard input is empty
-volumeDevices ! block devices are not supported
+retryStrategy ContainerSetRetry
+
+[ContainerSetRetry]
+duration text
+retries whole-or-text required
 
 [EnvVar]
 name text required
@@ -459,17 +451,21 @@ subPathExpr ! paths made of variables are not supported
 """
 
 
-def _parsed() -> Iterator[Field]:
+def _parsed() -> dict[str, dict[str, Field]]:
+    sections: dict[str, dict[str, Field]] = {}
+    rows: dict[str, Field] = {}
     section = ""
     for line in filter(None, _TABLE.splitlines()):
         if line.startswith("["):
-            section = line[1:-1]
+            section, _, base = line[1:-1].partition(" of ")
+            rows = sections[section] = {row.name: replace(row, section=section) for row in sections.get(base, {}).values()}
             continue
         name, mark, *rest = line.split(" ", 2)
         if mark in "-!":
-            yield Field(section, name, "ignored" if mark == "-" else "refused", "", rest[0])
+            rows[name] = Field(section, name, "ignored" if mark == "-" else "refused", "", rest[0])
         else:
-            yield Field(section, name, "honoured", mark, "", rest == ["required"])
+            rows[name] = Field(section, name, "honoured", mark, "", rest == ["required"])
+    return sections
 
 
-FIELDS: tuple[Field, ...] = tuple(_parsed())
+FIELDS: tuple[Field, ...] = tuple(row for rows in _parsed().values() for row in rows.values())

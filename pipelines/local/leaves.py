@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pipelines.local.calls import Attempt, Deadline
@@ -18,18 +18,35 @@ _PAST = "Step exceeded its deadline"
 
 
 async def run_pod(engine: Engine, attempt: Attempt) -> Node:
-    """Run a container or a script once."""
+    """Run a container, a script or a set of containers once."""
     async with engine.pod_places:
         node = engine.start(attempt, "Pod")
         deadline = _deadline(engine, attempt)
         if deadline is not None and deadline.moment <= engine.clock():
             return engine.end(node, "Failed", _PAST)
         try:
-            ended = await engine.run_pod(node, attempt.template, deadline, attempt.call.wants_result)
+            told = _set_nodes(engine, node, attempt.template)
+            ended = await engine.run_pod(node, attempt.template, deadline, attempt.call.wants_result, told)
         except EvaluationError as error:
             engine.end(node, "Error", str(error))
             raise
         return engine.end(node, ended.phase, ended.message, ended.outputs)
+
+
+def _set_nodes(engine: Engine, node: Node, template: Mapping[str, Any]) -> Callable[[str, int | None], None]:
+    """The nodes of a set's containers, each after those it depends on; and what tells them how they go."""
+    listed = (template.get("containerSet") or {}).get("containers") or []
+    inner = {one["name"]: engine.nodes.add(f"{node['name']}.{one['name']}", "Container", "Pending", node["id"]) for one in listed}
+    for one in listed:
+        for parent in [inner[name] for name in one.get("dependencies") or []] or [node]:
+            engine.nodes.connect(parent, inner[one["name"]])
+
+    def told(name: str, code: int | None) -> None:
+        if name in inner:
+            phase = "Running" if code is None else {0: "Succeeded", 64: "Error"}.get(code, "Failed")
+            engine.nodes.mark(inner[name], phase, f"{name}: Error (exit code {code}): " if code else None)
+
+    return told
 
 
 async def run_suspend(engine: Engine, attempt: Attempt) -> Node:

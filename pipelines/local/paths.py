@@ -20,8 +20,6 @@ POD, RUN = "\ue000pod\ue000", "\ue000run\ue000"
 _BEFORE, _AFTER = r"(?:(?<=file://)|(?<![\w./\-$}~)\]*?]))", r"(?![\w\-]|\.\w|\{\{)"
 # Where a mount's folder on this machine stands in a rewritten template.
 FOLDER = "folder"
-# A template's own parts whose text names paths of its container.
-_CONTAINERS = ("container", "script")
 _TEXTS = ("command", "args", "workingDir", "source")
 
 
@@ -83,8 +81,8 @@ def _folders(spec: Mapping[str, Any], volumes: Mapping[str, str]) -> dict[str, s
 def mounts(template: Mapping[str, Any], volumes: Mapping[str, str]) -> dict[str, str]:
     """The path on this machine of each mountPath of a template."""
     found: dict[str, str] = {}
-    for part in _CONTAINERS:
-        for mount in (template.get(part) or {}).get("volumeMounts") or []:
+    for _, container in templates.containers(template):
+        for mount in container.get("volumeMounts") or []:
             folder = volumes.get(mount["name"], f"{POD}/volumes/{mount['name']}")
             found[posixpath.normpath(mount["mountPath"])] = posixpath.join(folder, mount.get("subPath", "")).rstrip("/")
     return found
@@ -102,17 +100,21 @@ def _shared(listed: Sequence[Mapping[str, Any]], volumes: Mapping[str, str]) -> 
 def _template(
     template: Mapping[str, Any], extra: Mapping[str, str], volumes: Mapping[str, str], shared: Mapping[str, str]
 ) -> dict[str, Any]:
-    local = dict(template)
-    if not any(part in template for part in _CONTAINERS):
+    if not templates.is_pod(template):
         local = templates.with_holders(template, lambda holder, _path: _holder(holder, extra, volumes, shared))
         if "inputs" in template:
             local["inputs"] = _parameters(template["inputs"], shared)
         return local
+    template = templates.with_mounts(template)
     known = {**mounts(template, volumes), **extra}
-    mapping = {**_private(template, known), **known}
-    for part in _CONTAINERS:
-        if part in template:
-            local[part] = _container(template[part], mapping, mounts({part: template[part]}, volumes))
+    private = _private(template, known)
+    mapping = {**private, **known}
+
+    def localized(container: Mapping[str, Any]) -> Mapping[str, Any]:
+        mounted = mounts({"container": container}, volumes)
+        return _container(container, {**private, **mounted, **extra}, mounted)
+
+    local = templates.with_containers(template, localized)
     for part in ("inputs", "outputs"):
         if part in template:
             local[part] = _located(_parameters(template[part], mapping), mapping)

@@ -152,7 +152,7 @@ def _absolute(folders: Mapping[str, Path] | None) -> dict[str, str]:
 def _notes(local: Mapping[str, Any]) -> tuple[str, ...]:
     """What a person should know of how the workflow runs here, once."""
     pods = [template for template in local["spec"].get("templates") or [] if templates.is_pod(template)]
-    named = any(templates.container(template).get("image") for template in pods)
+    named = any(container.get("image") for template in pods for _, container in templates.containers(template))
     return ("steps run as processes of this machine; images are not used",) if named else ()
 
 

@@ -11,8 +11,10 @@ from pipelines.local.language.tags import Variables
 from pipelines.local.scope import ABSENT
 
 # What a template does, in the order in which Argo looks; one row each, here and where it is carried out.
-KINDS = ("container", "script", "steps", "dag", "suspend")
-_POD_KINDS = ("container", "script")
+KINDS = ("container", "containerSet", "steps", "dag", "script", "suspend")
+_POD_KINDS = ("container", "script", "containerSet")
+_SINGLE, _BESIDE = ("container", "script"), ("initContainers", "sidecars")
+MAIN = "main"
 # Lists whose elements are merged by a key, as Kubernetes does.
 _KEYS = {"env": "name", "volumeMounts": "mountPath", "parameters": "name", "artifacts": "name", "volumes": "name"}
 
@@ -26,21 +28,50 @@ def kind(template: Mapping[str, Any]) -> str:
 
 
 def is_pod(template: Mapping[str, Any]) -> bool:
-    """Whether a template is carried out by one process."""
+    """Whether a template is carried out by a pod."""
     return any(name in template for name in _POD_KINDS)
-
-
-def container(template: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The container of a pod's template; a script is one too."""
-    found: Mapping[str, Any] = template["container"] if "container" in template else template["script"]
-    return found
 
 
 def containers(template: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """The containers of a pod's template, each with its path inside the template."""
-    for name in _POD_KINDS:
+    for name in _SINGLE:
         if name in template:
             yield name, template[name]
+    for part in _BESIDE:
+        yield from ((f"{part}[{place}]", one) for place, one in enumerate(template.get(part) or []))
+    listed = (template.get("containerSet") or {}).get("containers") or []
+    yield from ((f"containerSet.containers[{place}]", one) for place, one in enumerate(listed))
+
+
+def main_containers(template: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The containers by which a pod succeeds or fails, by their names."""
+    if "containerSet" in template:
+        return {one["name"]: one for one in template["containerSet"]["containers"]}
+    return {MAIN: next(template[name] for name in _SINGLE if name in template)}
+
+
+def with_containers(template: Mapping[str, Any], change: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> dict[str, Any]:
+    """A copy of a template in which each of its containers is changed."""
+    result = {key: change(value) if key in _SINGLE else value for key, value in template.items()}
+    for part in _BESIDE:
+        if part in template:
+            result[part] = [change(one) for one in template[part]]
+    if "containerSet" in template:
+        result["containerSet"] = {**template["containerSet"], "containers": [change(one) for one in template["containerSet"]["containers"]]}
+    return result
+
+
+def with_mounts(template: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of a template in which each container has the mounts that it shares: those of its set, or of the main container."""
+    common = (template.get("containerSet") or {}).get("volumeMounts") or []
+    main = next((template[name].get("volumeMounts") or [] for name in _SINGLE if name in template), [])
+    listed = {id(one): common for one in (template.get("containerSet") or {}).get("containers") or []}
+
+    def changed(one: Mapping[str, Any]) -> Mapping[str, Any]:
+        shared = main if one.get("mirrorVolumeMounts") else listed.get(id(one), [])
+        return {**one, "volumeMounts": [*(one.get("volumeMounts") or []), *shared]} if shared else one
+
+    return with_containers(template, changed)
 
 
 def find(spec: Mapping[str, Any], holder: Mapping[str, Any]) -> Mapping[str, Any]:

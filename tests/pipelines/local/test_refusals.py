@@ -57,7 +57,9 @@ def test_the_base_has_no_problems(base: dict[str, Any]) -> None:
     ("path", "value", "expected"),
     [
         ([*WORK, "container", "lifecycle"], {"preStop": {}}, "spec.templates[2].container.lifecycle: not supported on one machine"),
-        ([*WORK, "sidecars"], [{"name": "s"}], "spec.templates[2].sidecars: not supported"),
+        ([*WORK, "plugin"], {"x": {}}, "spec.templates[2].plugin: not supported"),
+        ([*WORK, "sidecars"], [{"name": "s"}], "spec.templates[2].sidecars[0].command: the image's own command is not known"),
+        ([*WORK, "initContainers"], [{"command": ["true"]}], "spec.templates[2].initContainers[0].name: it is missing"),
         ([*WORK, "synchronization"], {"mutexes": [{"name": "m"}]}, "spec.templates[2].synchronization: not supported"),
         ([*STEP, "templateRef"], {"name": "a", "template": "b"}, "steps[0][0].templateRef: there is no WorkflowTemplate 'a' among the"),
         ([*WORK, "containers"], [], "spec.templates[2].containers: unknown field; did you mean container?"),
@@ -110,12 +112,12 @@ def test_a_problem_is_told_by_its_path(base: dict[str, Any], path: list[Any], va
 
 
 def test_all_problems_at_once_and_nothing_is_written(base: dict[str, Any], run: Any, tmp_path: Path) -> None:
-    broken = _changed(_changed(base, [*WORK, "sidecars"], [{"name": "s"}]), ["spec", "templatess"], [])
+    broken = _changed(_changed(base, [*WORK, "plugin"], {"x": {}}), ["spec", "templatess"], [])
     broken = _changed(broken, [*WORK, "container", "stdin"], True)
     with pytest.raises(local.RefusedWorkflow) as refused:
         run(broken)
     assert {problem.path for problem in refused.value.problems} == {
-        "spec.templates[2].sidecars",
+        "spec.templates[2].plugin",
         "spec.templatess",
         "spec.templates[2].container.stdin",
     }
