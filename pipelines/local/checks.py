@@ -6,9 +6,10 @@ import difflib
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
-from pipelines.local import configs, depends, pod_checks, retry, templates, text_checks, variables
+from pipelines.local import configs, depends, locks, pod_checks, retry, templates, text_checks, variables
 from pipelines.local.errors import EvaluationError, Problem
 from pipelines.local.language import gotext
 from pipelines.local.pod_checks import Around
@@ -82,6 +83,7 @@ def _template(around: Around, template: Mapping[str, Any], path: str) -> Iterato
         yield Problem(path, f"a template is one of {', '.join(templates.KINDS)}; this one has {found}")
         return
     yield from _retry(template.get("retryStrategy"), f"{path}.retryStrategy")
+    yield from text_checks.evaluated(f"{path}.synchronization.semaphores", partial(locks.check, objects=around.objects), template)
     if templates.is_pod(template):
         yield from pod_checks.of_pod(around, template, path)
         yield from _container_set(template, path)

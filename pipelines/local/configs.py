@@ -42,7 +42,7 @@ def entries(objects: Objects, kind: str, name: str) -> dict[str, bytes] | None:
     return held
 
 
-def _value(objects: Objects, kind: str, reference: Mapping[str, Any]) -> str | None:
+def value_of(objects: Objects, kind: str, reference: Mapping[str, Any]) -> str | None:
     """The value of a key; None for an optional one that is not there. Raises EvaluationError."""
     name, key = reference.get("name", ""), reference["key"]
     held = entries(objects, kind, name)
@@ -67,7 +67,7 @@ def parameter(objects: Objects, declared: Mapping[str, Any], known: Mapping[str,
     reference = tags.replace(dict(reference), tags.Variables(known), tags.everything)
     try:
         holder = references.find(objects, "ConfigMap", reference.get("name", "")) or {}
-        value = _value(objects, "ConfigMap", reference)
+        value = value_of(objects, "ConfigMap", reference)
         labels = (holder.get("metadata") or {}).get("labels") or {}
         if value is not None and labels.get(_LABEL) != _LABELLED:
             name = document.name_of(holder)
@@ -119,7 +119,7 @@ def environment(objects: Objects, container: Mapping[str, Any], pod: str, expand
         elif "fieldRef" in source:
             yield entry["name"], _POD_FIELDS[source["fieldRef"]["fieldPath"]] or pod
         for field, kind in _KEYS if source else ():
-            value = _value(objects, kind, source[field]) if field in source else None
+            value = value_of(objects, kind, source[field]) if field in source else None
             if value is not None:
                 yield entry["name"], value
 
@@ -152,7 +152,7 @@ def of_container(objects: Objects, container: Mapping[str, Any], path: str) -> I
         for field, kind in _KEYS:
             if field in source and "{{" not in gotext.json_text(source[field]):
                 try:
-                    _value(objects, kind, source[field])
+                    value_of(objects, kind, source[field])
                 except EvaluationError as error:
                     yield Problem(f"{where}.{field}", str(error))
 

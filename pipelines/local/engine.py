@@ -14,11 +14,13 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pipelines.local import dag, hooks, leaves, nodes, retry, steps, templates, variables
+from pipelines.local import dag, hooks, leaves, locks, nodes, retry, steps, templates, variables
 from pipelines.local.calls import Attempt, Call, NotStarted, PodRunner
 from pipelines.local.errors import EvaluationError
 from pipelines.local.language import gotext
+from pipelines.local.memory import Memory
 from pipelines.local.nodes import Node, Nodes
+from pipelines.local.references import Objects
 
 _MAX_DEPTH = 100
 
@@ -34,10 +36,12 @@ class Engine:
     """One run of one workflow."""
 
     def __init__(
-        self, spec: Mapping[str, Any], known: Nodes, workflow: Mapping[str, str], run_pod: PodRunner, clock: Callable[[], float] = time.time
+        self, spec: Mapping[str, Any], known: Nodes, workflow: Mapping[str, str], run_pod: PodRunner, memory: Memory, objects: Objects
     ) -> None:
         """`workflow` are the workflow's own variables (workflow.name, workflow.parameters.A, ...)."""
-        self.spec, self.nodes, self.run_pod, self.clock = spec, known, run_pod, clock
+        self.spec, self.nodes, self.run_pod, self.memory, self.objects = spec, known, run_pod, memory, objects
+        self.clock: Callable[[], float] = time.time
+        self._locks = locks.Locks()
         self.variables: dict[str, Any] = dict(workflow)
         self.outputs: dict[str, Any] = {}
         self.deadline: float | None = None
@@ -76,13 +80,46 @@ class Engine:
             return self.add(call, "Skipped", "Error", message)
         try:
             template = self._ready(call)
-            strategy = templates.retry_strategy(self.spec, template)
-            if strategy is None:
-                return await self._carry_out(Attempt(call, template))
-            return await self._retried(Attempt(call, template), strategy)
+            return await self._locked(call, template)
         except EvaluationError as error:
             self.add(call, "Skipped", "Error", str(error))
             raise
+
+    async def _locked(self, call: Call, template: Mapping[str, Any]) -> Node:
+        """Run a call while it holds the locks that its template needs."""
+        limits = locks.wanted(template, self.objects)
+        kind = "Retry" if templates.retry_strategy(self.spec, template) else _TYPES.get(templates.kind(template), "Pod")
+
+        def waiting(lock: str, message: str) -> None:
+            self.add(call, kind, "Pending", message, synchronizationStatus={"waiting": lock})
+
+        remaining_s = None if self.deadline is None else max(0.0, self.deadline - self.clock())
+        try:
+            async with self._locks.held(limits, waiting, remaining_s):
+                known = self.nodes.find(call.name)
+                if known is not None and known.pop("synchronizationStatus", None):
+                    self.nodes.mark(known, "Pending", "")
+                return await self._remembered(call, template, kind)
+        except locks.TooLate:
+            return self.add(call, kind, "Failed", "Step exceeded its deadline")
+
+    async def _remembered(self, call: Call, template: Mapping[str, Any], kind: str) -> Node:
+        """Run a call, unless what it would leave is kept in a cache."""
+        memoize = template.get("memoize")
+        outputs = self.memory.recall(memoize) if memoize else None
+        if memoize:
+            told = {"hit": outputs is not None, "key": memoize["key"], "cacheName": memoize["cache"]["configMap"].get("name", "")}
+            node = self.add(call, kind, "Pending", memoizationStatus=told)
+            if outputs is not None:
+                return self.end(node, "Succeeded", outputs=outputs)
+        node = await self._tried(Attempt(call, dict(template)))
+        if memoize and node["phase"] == "Succeeded":
+            self.memory.keep(memoize, node)
+        return node
+
+    async def _tried(self, attempt: Attempt) -> Node:
+        strategy = templates.retry_strategy(self.spec, attempt.template)
+        return await (self._carry_out(attempt) if strategy is None else self._retried(attempt, strategy))
 
     def add(self, call: Call, kind: str, phase: str, message: str | None = None, **fields: Any) -> Node:
         """The node of a call: made, or, where there is one, put into the phase."""
@@ -188,6 +225,8 @@ class Engine:
             self.variables[f"workflow.outputs.parameters.{told['name']}"] = gotext.any_string(output["value"])
 
 
+# The types of nodes whose templates are no pods.
+_TYPES = {"steps": "Steps", "dag": "DAG", "suspend": "Suspend"}
 # How each kind of template is carried out: one row for each of templates.KINDS.
 _KINDS: Mapping[str, Callable[[Engine, Attempt], Awaitable[Node]]] = {
     "container": leaves.run_pod,

@@ -281,12 +281,34 @@ daemon ! daemon containers are not supported
 data ! data templates are not supported
 http ! HTTP templates are not supported
 initContainers [UserContainer]
-memoize ! results are not memoized
+memoize Memoize
 plugin ! plugins need a cluster
 podSpecPatch podSpecPatch
 resource ! resource templates need a cluster
 sidecars [UserContainer]
-synchronization ! mutexes and semaphores are not supported
+synchronization Synchronization
+
+[Memoize]
+key text required
+cache Cache required
+maxAge text
+
+[Cache]
+configMap ObjectRef required
+
+[Synchronization]
+mutexes [Mutex]
+semaphores [Semaphore]
+
+[Mutex]
+name text
+namespace text
+database - a lock is one of the run
+
+[Semaphore]
+configMapKeyRef KeyRef
+namespace text
+database ! there is no database that holds the limit
 
 [Step]
 name text required

@@ -107,6 +107,7 @@ class Nodes:
             if known["type"] in ("Pod", "Container") and phase not in FULFILLED:
                 known["startedAt"] = moment(self._clock())
                 known.pop("finishedAt", None)
+            known |= {key: value for key, value in fields.items() if value and key not in known}
             return self.mark(known, phase, message)
         node: Node = {"id": identity, "name": name, "displayName": self._display_name(name, boundary), "type": kind, "phase": phase}
         node |= {key: value for key, value in {"boundaryID": boundary, "message": message, **fields}.items() if value}

@@ -20,6 +20,7 @@ from pipelines.local.containers import Containers
 from pipelines.local.display import Display, display_for
 from pipelines.local.engine import Engine
 from pipelines.local.errors import Problem, RefusedWorkflow, StorageFailed
+from pipelines.local.memory import Memory
 from pipelines.local.nodes import Node, Nodes
 from pipelines.local.pod_checks import Around
 from pipelines.local.pods import Executor, Processes, is_missing
@@ -205,7 +206,8 @@ class _Session:
         environment = {**os.environ, "ARGO_WORKFLOW_NAME": identity.name, "ARGO_WORKFLOW_UID": identity.uid}
         run_pod = Containers(folder.path, executor, environment, spec, plan.objects, folder.flush, grace_s)
         own = variables.of_workflow({**plan.local, "spec": spec}, identity.name, identity.uid, identity.created)
-        return Engine(spec, known, own, run_pod)
+        memory = Memory(folder.path.parent / "caches", folder.path, plan.objects, time.time)
+        return Engine(spec, known, own, run_pod, memory, plan.objects)
 
     async def _carry_out(self, engine: Engine, executor: Executor, started: float) -> tuple[str, str]:
         work = asyncio.ensure_future(engine.run(pods_at_once(), started))

@@ -59,7 +59,7 @@ def _parsed(text: str) -> None:
         raise EvaluationError(f"{text!r}: the function {missing[0]} is not supported here")
 
 
-def evaluated(path: str, function: Callable[[str], Any], text: str) -> Iterator[Problem]:
+def evaluated(path: str, function: Callable[[Any], Any], text: Any) -> Iterator[Problem]:
     """The problem that a function has with a text."""
     try:
         function(text)

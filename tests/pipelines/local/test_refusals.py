@@ -60,7 +60,6 @@ def test_the_base_has_no_problems(base: dict[str, Any]) -> None:
         ([*WORK, "plugin"], {"x": {}}, "spec.templates[2].plugin: not supported"),
         ([*WORK, "sidecars"], [{"name": "s"}], "spec.templates[2].sidecars[0].command: the image's own command is not known"),
         ([*WORK, "initContainers"], [{"command": ["true"]}], "spec.templates[2].initContainers[0].name: it is missing"),
-        ([*WORK, "synchronization"], {"mutexes": [{"name": "m"}]}, "spec.templates[2].synchronization: not supported"),
         ([*STEP, "templateRef"], {"name": "a", "template": "b"}, "steps[0][0].templateRef: there is no WorkflowTemplate 'a' among the"),
         ([*WORK, "containers"], [], "spec.templates[2].containers: unknown field; did you mean container?"),
         (["spec", "entryPoint"], "main", "spec.entryPoint: unknown field; did you mean entrypoint?"),
