@@ -91,7 +91,7 @@ def _template(around: Around, template: Mapping[str, Any], path: str) -> Iterato
         yield from _steps(around, template, path)
     elif kinds[0] == "dag":
         yield from _dag(around, template, path)
-    elif template["suspend"].get("duration") is None:
+    elif kinds[0] == "suspend" and template["suspend"].get("duration") is None:
         yield Problem(f"{path}.suspend", "waiting for a person is not supported; give a duration")
     for place, parameter in enumerate((template.get("outputs") or {}).get("parameters") or []):
         if not parameter.get("valueFrom"):
@@ -186,12 +186,12 @@ def _holder(around: Around, holder: Mapping[str, Any], path: str) -> Iterator[Pr
 
 def _hooks(spec: Mapping[str, Any], holder: Mapping[str, Any], path: str) -> Iterator[Problem]:
     for name, hook in (holder.get("hooks") or {}).items():
-        if name != "exit":
-            yield Problem(f"{path}.hooks.{name}", "of the lifecycle hooks only exit is supported")
-            continue
-        yield from _known(spec, hook.get("template", ""), f"{path}.hooks.exit.template")
+        where = f"{path}.hooks.{name}"
+        yield from _known(spec, hook.get("template", ""), f"{where}.template")
         if hook.get("expression"):
-            yield from text_checks.expression(hook["expression"], f"{path}.hooks.exit.expression")
+            yield from text_checks.expression(hook["expression"], f"{where}.expression")
+        elif name != "exit":
+            yield Problem(where, "a hook needs an expression; only the one called exit runs without")
 
 
 def _supplied(spec: Mapping[str, Any], holder: Mapping[str, Any], path: str) -> Iterator[Problem]:

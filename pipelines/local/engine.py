@@ -42,6 +42,7 @@ class Engine:
         self.spec, self.nodes, self.run_pod, self.memory, self.objects = spec, known, run_pod, memory, objects
         self.clock: Callable[[], float] = time.time
         self._locks = locks.Locks()
+        self._begun: dict[str, asyncio.Event] = {}
         self.variables: dict[str, Any] = dict(workflow)
         self.outputs: dict[str, Any] = {}
         self.deadline: float | None = None
@@ -57,7 +58,7 @@ class Engine:
             self.deadline = started + float(self.spec["activeDeadlineSeconds"])
         call = Call(self.nodes.workflow, {"template": self.spec["entrypoint"], "arguments": self.spec.get("arguments") or {}}, "step")
         try:
-            entry = await self.execute(call)
+            entry = await hooks.around_workflow(self, call)
         except EvaluationError as error:
             return "Error", f"error in entry template execution: {error}"
         phase = "Succeeded" if entry["phase"] in ("Skipped", "Omitted") else entry["phase"]
@@ -130,7 +131,13 @@ class Engine:
             known = self.nodes.add(call.name, kind, phase, call.boundary, message, **told)
         for parent in call.parents:
             self.nodes.connect(parent, known)
+        if phase == "Running" and call.name in self._begun:
+            self._begun.pop(call.name).set()
         return known
+
+    def begun(self, call: Call) -> asyncio.Event:
+        """What tells that the node of a call runs."""
+        return self._begun.setdefault(call.name, asyncio.Event())
 
     def start(self, attempt: Attempt, kind: str) -> Node:
         """The node of an attempt, running, with the inputs it has."""
@@ -144,7 +151,7 @@ class Engine:
             node["outputs"] = dict(outputs)
             self._export(outputs)
         boundary = self._boundaries.get(node.get("boundaryID", ""))
-        if boundary and phase in nodes.FAILED and node["type"] in ("Pod", "Steps", "DAG"):
+        if boundary and phase in nodes.FAILED and node["type"] in ("Pod", "Steps", "DAG", "HTTP"):
             boundary.failed = True
         return self.nodes.mark(node, phase, message)
 
@@ -226,7 +233,7 @@ class Engine:
 
 
 # The types of nodes whose templates are no pods.
-_TYPES = {"steps": "Steps", "dag": "DAG", "suspend": "Suspend"}
+_TYPES = {"steps": "Steps", "dag": "DAG", "suspend": "Suspend", "http": "HTTP"}
 # How each kind of template is carried out: one row for each of templates.KINDS.
 _KINDS: Mapping[str, Callable[[Engine, Attempt], Awaitable[Node]]] = {
     "container": leaves.run_pod,
@@ -235,4 +242,5 @@ _KINDS: Mapping[str, Callable[[Engine, Attempt], Awaitable[Node]]] = {
     "steps": steps.run_steps,
     "dag": dag.run_dag,
     "suspend": leaves.run_suspend,
+    "http": leaves.run_http,
 }

@@ -279,7 +279,7 @@ tolerations - there is one machine
 containerSet ContainerSet
 daemon ! daemon containers are not supported
 data ! data templates are not supported
-http ! HTTP templates are not supported
+http Http
 initContainers [UserContainer]
 memoize Memoize
 plugin ! plugins need a cluster
@@ -287,6 +287,27 @@ podSpecPatch podSpecPatch
 resource ! resource templates need a cluster
 sidecars [UserContainer]
 synchronization Synchronization
+
+[Http]
+url text required
+method text
+headers [HttpHeader]
+body text
+bodyFrom HttpBody
+timeoutSeconds whole
+successCondition text
+insecureSkipVerify bool
+
+[HttpHeader]
+name text required
+value text
+valueFrom HttpHeaderSource
+
+[HttpHeaderSource]
+secretKeyRef KeyRef
+
+[HttpBody]
+bytes text
 
 [Memoize]
 key text required

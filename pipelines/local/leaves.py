@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from pipelines.local import requests
 from pipelines.local.calls import Attempt, Deadline
 from pipelines.local.errors import EvaluationError
 from pipelines.local.language import gotext
@@ -31,6 +32,16 @@ async def run_pod(engine: Engine, attempt: Attempt) -> Node:
             engine.end(node, "Error", str(error))
             raise
         return engine.end(node, ended.phase, ended.message, ended.outputs)
+
+
+async def run_http(engine: Engine, attempt: Attempt) -> Node:
+    """Send a request once."""
+    node = engine.start(attempt, "HTTP")
+    try:
+        ended = await requests.answered(attempt.template["http"], engine.objects)
+    except EvaluationError as error:
+        return engine.end(node, "Error", str(error))
+    return engine.end(node, ended.phase, ended.message, ended.outputs)
 
 
 def _set_nodes(engine: Engine, node: Node, template: Mapping[str, Any]) -> Callable[[str, int | None], None]:

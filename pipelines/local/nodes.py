@@ -142,7 +142,7 @@ class Nodes:
         """The ids of the last nodes inside a node: what comes next follows these."""
         node = self.by_id[identity]
         children = node.get("children") or []
-        if node["type"] in ("Skipped", "Suspend"):
+        if node["type"] in ("Skipped", "Suspend", "HTTP"):
             return [identity]
         if node["type"] in ("TaskGroup", "Pod", "Container"):
             inside = {"Pod": identity, "Container": node.get("boundaryID")}.get(node["type"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -29,6 +30,12 @@ class Scope:
         for artifact in inputs.get("artifacts") or []:
             self.artifacts[f"inputs.artifacts.{artifact['name']}"] = artifact
         self._add_outputs("workflow", workflow_outputs)
+
+    def copy(self) -> Scope:
+        """A scope of its own with what is known so far."""
+        other = copy.copy(self)
+        other.variables, other.artifacts = dict(self.variables), dict(self.artifacts)
+        return other
 
     def with_globals(self, variables: Mapping[str, Any]) -> Variables:
         """Everything that a tag may name here."""

@@ -11,7 +11,7 @@ from pipelines.local.language.tags import Variables
 from pipelines.local.scope import ABSENT
 
 # What a template does, in the order in which Argo looks; one row each, here and where it is carried out.
-KINDS = ("container", "containerSet", "steps", "dag", "script", "suspend")
+KINDS = ("container", "containerSet", "steps", "dag", "script", "suspend", "http")
 _POD_KINDS = ("container", "script", "containerSet")
 _SINGLE, _BESIDE = ("container", "script"), ("initContainers", "sidecars")
 MAIN = "main"
