@@ -57,6 +57,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     runner.add_argument("--keep-serving", action="store_true", help="leave the model server up at the end")
 
+    resumer = command("resume", commands.resume, "let a step go on that waits for a person (suspend), in the newest run that has one")
+    resumer.add_argument("step", nargs="?", help="its name, where more than one waits")
+    resumer.add_argument("-p", "--parameter", action="append", default=[], metavar="NAME=VALUE", help="a value that the step is to supply")
+    resumer.add_argument("--workspace", type=Path, default=Path("workspace"), metavar="DIR", help="folder of the runs [%(default)s]")
+
     table = command("parameters", commands.print_parameters, "print the table of parameters: of all, or of an overlay with its values")
     table.add_argument("overlay", nargs="?", type=Path, help="a folder such as kustomize/overlays/nfs")
     table.add_argument("--markdown", action="store_true", help="as a table for a README")

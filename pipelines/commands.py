@@ -144,6 +144,13 @@ def _end(run: local.Run, workspace: Path, evidence: Path | None, rows: summary.R
     return run.exit_code if run.exit_code != contract.UNEXPECTED else summary.failed_step_exit_code(run.status) or run.exit_code
 
 
+def resume(options: argparse.Namespace) -> int:
+    """Let what waits for a person go on."""
+    folder, resumed = local.resume(options.workspace.absolute(), options.step or "", _given(options.parameter))
+    print(f"{', '.join(resumed)} goes on ({summary.shown(folder)})")
+    return contract.DONE
+
+
 def roll_back(options: argparse.Namespace) -> int:
     """Serve the version that was released before."""
     from pipelines import build

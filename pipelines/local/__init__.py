@@ -26,6 +26,7 @@ from pipelines.local.references import whole
 from pipelines.local.runner import Run, run
 from pipelines.local.runner import problems_of as problems
 from pipelines.local.state import read_status
+from pipelines.local.waiting import resume
 
 __all__ = [
     "FIELDS",
@@ -46,6 +47,7 @@ __all__ = [
     "load_with",
     "problems",
     "read_status",
+    "resume",
     "run",
     "whole",
 ]

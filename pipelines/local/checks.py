@@ -91,8 +91,6 @@ def _template(around: Around, template: Mapping[str, Any], path: str) -> Iterato
         yield from _steps(around, template, path)
     elif kinds[0] == "dag":
         yield from _dag(around, template, path)
-    elif kinds[0] == "suspend" and template["suspend"].get("duration") is None:
-        yield Problem(f"{path}.suspend", "waiting for a person is not supported; give a duration")
     for place, parameter in enumerate((template.get("outputs") or {}).get("parameters") or []):
         if not parameter.get("valueFrom"):
             yield Problem(f"{path}.outputs.parameters[{place}]", "an output parameter needs a valueFrom")

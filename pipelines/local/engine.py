@@ -36,10 +36,20 @@ class Engine:
     """One run of one workflow."""
 
     def __init__(
-        self, spec: Mapping[str, Any], known: Nodes, workflow: Mapping[str, str], run_pod: PodRunner, memory: Memory, objects: Objects
+        self,
+        spec: Mapping[str, Any],
+        known: Nodes,
+        workflow: Mapping[str, str],
+        run_pod: PodRunner,
+        memory: Memory,
+        objects: Objects,
+        said: Callable[[Node], Mapping[str, str] | None],
     ) -> None:
-        """`workflow` are the workflow's own variables (workflow.name, workflow.parameters.A, ...)."""
-        self.spec, self.nodes, self.run_pod, self.memory, self.objects = spec, known, run_pod, memory, objects
+        """`said` tells the values that a person gave to a node that waits, None where nobody has spoken.
+
+        `workflow` are the workflow's own variables (workflow.name, workflow.parameters.A, ...).
+        """
+        self.spec, self.nodes, self.run_pod, self.memory, self.objects, self.said = spec, known, run_pod, memory, objects, said
         self.clock: Callable[[], float] = time.time
         self._locks = locks.Locks()
         self._begun: dict[str, asyncio.Event] = {}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from pipelines.local import requests
+from pipelines.local import nodes, requests, waiting
 from pipelines.local.calls import Attempt, Deadline
 from pipelines.local.errors import EvaluationError
 from pipelines.local.language import gotext
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from pipelines.local.engine import Engine
 
 _TOO_LONG = "Pod was active on the node longer than the specified deadline"
+# How often it is looked whether a person has spoken.
+_LOOK_S = 0.2
 _PAST = "Step exceeded its deadline"
 
 
@@ -61,13 +64,22 @@ def _set_nodes(engine: Engine, node: Node, template: Mapping[str, Any]) -> Calla
 
 
 async def run_suspend(engine: Engine, attempt: Attempt) -> Node:
-    """Wait for as long as the template says."""
+    """Wait for as long as the template says, or until a person lets it go on."""
     node = engine.start(attempt, "Suspend")
-    wait_s = gotext.duration_or_seconds(gotext.any_string(attempt.template["suspend"].get("duration")))
-    until = engine.clock() + wait_s
-    await engine.sleep_until(until)
-    if engine.clock() < until and engine.deadline is not None:
-        return engine.end(node, "Failed", _PAST)
+    declared = waiting.awaited(attempt.template)
+    if declared:
+        node["outputs"] = declared
+        engine.nodes.mark(node, "Running")
+    duration = attempt.template["suspend"].get("duration")
+    ends = nodes.seconds(node["startedAt"]) + gotext.duration_or_seconds(gotext.any_string(duration)) if duration is not None else math.inf
+    while engine.clock() < ends:
+        values = engine.said(node)
+        if values is not None:
+            node.pop("outputs", None)
+            return engine.end(node, "Succeeded", outputs=waiting.outputs(attempt.template, values))
+        if engine.deadline is not None and engine.clock() >= engine.deadline:
+            return engine.end(node, "Failed", _PAST)
+        await engine.sleep_until(min(ends, engine.clock() + _LOOK_S))
     return engine.end(node, "Succeeded", outputs=_supplied(attempt.template))
 
 

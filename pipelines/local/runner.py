@@ -11,10 +11,11 @@ import threading
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pipelines.local import checks, configs, document, nodes, pod_patch, references, state, templates, variables
+from pipelines.local import checks, configs, document, nodes, pod_patch, references, state, templates, variables, waiting
 from pipelines.local import paths as local_paths
 from pipelines.local.containers import Containers
 from pipelines.local.display import Display, display_for
@@ -154,7 +155,12 @@ def _notes(local: Mapping[str, Any]) -> tuple[str, ...]:
     """What a person should know of how the workflow runs here, once."""
     pods = [template for template in local["spec"].get("templates") or [] if templates.is_pod(template)]
     named = any(container.get("image") for template in pods for _, container in templates.containers(template))
-    return ("steps run as processes of this machine; images are not used",) if named else ()
+    waits = any("suspend" in one and one["suspend"].get("duration") is None for one in local["spec"].get("templates") or [])
+    notes = (
+        (named, "steps run as processes of this machine; images are not used"),
+        (waits, "a step that waits for a person goes on by the command resume"),
+    )
+    return tuple(note for applies, note in notes if applies)
 
 
 def _names(submitted: Mapping[str, Any]) -> tuple[str, str]:
@@ -207,7 +213,7 @@ class _Session:
         run_pod = Containers(folder.path, executor, environment, spec, plan.objects, folder.flush, grace_s)
         own = variables.of_workflow({**plan.local, "spec": spec}, identity.name, identity.uid, identity.created)
         memory = Memory(folder.path.parent / "caches", folder.path, plan.objects, time.time)
-        return Engine(spec, known, own, run_pod, memory, plan.objects)
+        return Engine(spec, known, own, run_pod, memory, plan.objects, partial(waiting.said, folder.path))
 
     async def _carry_out(self, engine: Engine, executor: Executor, started: float) -> tuple[str, str]:
         work = asyncio.ensure_future(engine.run(pods_at_once(), started))

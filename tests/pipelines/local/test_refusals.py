@@ -101,7 +101,6 @@ def test_the_base_has_no_problems(base: dict[str, Any]) -> None:
         ([*TASK, "dependencies"], ["two"], "spec.templates[1].dag.tasks: these tasks wait for each other: two -> two"),
         ([*TASK, "depends"], "one", "spec.templates[1].dag.tasks: the tasks of a DAG have depends or dependencies, not both"),
         ([*TEMPLATES, 1, "dag", "target"], "three", "spec.templates[1].dag.target: there is no task 'three'"),
-        ([*TEMPLATES, 3], {"name": "ok", "suspend": {}}, "spec.templates[3].suspend: waiting for a person is not supported"),
         (["spec", "arguments", "parameters"], [{"name": "P"}], "spec.arguments.parameters[0]: P has no value; give one with -p P=VALUE"),
         (["spec", "arguments", "parameters", 0, "enum"], ["2", "3"], "spec.arguments.parameters[0]: P: expected one of 2, 3, got '1'"),
         (["metadata"], {}, "metadata.name: a workflow needs a name"),
