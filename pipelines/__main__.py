@@ -62,6 +62,8 @@ def _parser() -> argparse.ArgumentParser:
     resumer.add_argument("-p", "--parameter", action="append", default=[], metavar="NAME=VALUE", help="a value that the step is to supply")
     resumer.add_argument("--workspace", type=Path, default=Path("workspace"), metavar="DIR", help="folder of the runs [%(default)s]")
 
+    command("support", commands.print_support, "print which of Argo's fields a run on this machine honours, ignores, refuses")
+
     table = command("parameters", commands.print_parameters, "print the table of parameters: of all, or of an overlay with its values")
     table.add_argument("overlay", nargs="?", type=Path, help="a folder such as kustomize/overlays/nfs")
     table.add_argument("--markdown", action="store_true", help="as a table for a README")

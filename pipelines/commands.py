@@ -144,6 +144,13 @@ def _end(run: local.Run, workspace: Path, evidence: Path | None, rows: summary.R
     return run.exit_code if run.exit_code != contract.UNEXPECTED else summary.failed_step_exit_code(run.status) or run.exit_code
 
 
+def print_support(_options: argparse.Namespace) -> int:
+    """Print what the runner does with each of Argo's fields, and why."""
+    for row in local.FIELDS:
+        print(f"{f'{row.section}.{row.name}':<56} {row.verdict:<9} {row.reason}".rstrip())
+    return contract.DONE
+
+
 def resume(options: argparse.Namespace) -> int:
     """Let what waits for a person go on."""
     folder, resumed = local.resume(options.workspace.absolute(), options.step or "", _given(options.parameter))

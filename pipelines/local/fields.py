@@ -43,10 +43,9 @@ status - a run does not know it
 
 [CronWorkflowSpec]
 workflowSpec WorkflowSpec required
-workflowMetadata WorkflowMetadata
+workflowMetadata CronMetadata
 concurrencyPolicy - a run starts when you say so
 failedJobsHistoryLimit - a run's folder stays until you remove it
-schedule - a run starts when you say so
 schedules - a run starts when you say so
 startingDeadlineSeconds - a run starts when you say so
 stopStrategy - a run starts when you say so
@@ -71,6 +70,10 @@ managedFields - nobody else manages it
 ownerReferences - nobody owns a run
 resourceVersion - nothing counts it
 selfLink - there is no server
+
+[CronMetadata of ObjectMeta]
+name - a run is named after the CronWorkflow
+generateName - a run is named after the CronWorkflow
 
 [WorkflowSpec]
 entrypoint text
@@ -315,7 +318,10 @@ cache Cache required
 maxAge text
 
 [Cache]
-configMap ObjectRef required
+configMap CacheRef required
+
+[CacheRef]
+name text
 
 [Synchronization]
 mutexes [Mutex]
@@ -429,6 +435,7 @@ tty - output goes to the log
 envFrom [EnvFrom]
 lifecycle ! hooks of containers are not supported
 restartPolicy ! restarting a container alone is not supported
+restartPolicyRules ! restarting a container alone is not supported
 stdin ! standard input is empty
 stdinOnce ! standard input is empty
 volumeDevices ! block devices are not supported
