@@ -55,6 +55,8 @@ def _parser() -> argparse.ArgumentParser:
     runner.add_argument(
         "--workspace", type=Path, default=Path("workspace"), metavar="DIR", help="folder of data, models and runs [%(default)s]"
     )
+    runner.add_argument("--dry-run", action="store_true", help="print what would run, with every condition that is already decided")
+    runner.add_argument("--json", action="store_true", help="print the finished Workflow object, as kubectl does on a cluster")
     runner.add_argument("--keep-serving", action="store_true", help="leave the model server up at the end")
 
     resumer = command("resume", commands.resume, "let a step go on that waits for a person (suspend), in the newest run that has one")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -99,11 +100,14 @@ def run_workflow(options: argparse.Namespace) -> int:
     workspace = options.workspace.resolve()
     ours = _is_ours(workflow)
     _check_parameters(workflow, given, ours)
+    if options.dry_run:
+        print(*local.outline(submitted, objects=objects, parameters=given, **_places(workspace, ours)), sep="\n")
+        return contract.DONE
     values = _values(workflow) | given
     output = _output_folder(workspace, values) if ours else None
     if output is None:
         run = _run(submitted, given, workspace, ours, objects)
-        return _end(run, workspace, None, ())
+        return _end(run, workspace, None, (), options.json)
     serving = release.serving(output) is not None
     keep = options.keep_serving or serving
     for setting in () if serving else PORTS:
@@ -119,7 +123,7 @@ def run_workflow(options: argparse.Namespace) -> int:
         if not keep:
             release.stop_server(output)
     rows = summary.of_run(run.status, workspace, output, run.uid, server)
-    return _end(run, workspace, output / "evidence" / run.uid, rows)
+    return _end(run, workspace, output / "evidence" / run.uid, rows, options.json)
 
 
 def _run(workflow: Mapping[str, Any], given: Mapping[str, str], workspace: Path, ours: bool, objects: Objects) -> local.Run:
@@ -131,16 +135,23 @@ def _run(workflow: Mapping[str, Any], given: Mapping[str, str], workspace: Path,
         objects=objects,
         parameters=given,
         workspace=workspace,
-        paths={names.CHECKOUT: CHECKOUT},
-        volumes={names.CLAIM: workspace},
         again=(STARTS_THE_SERVER,),
+        **_places(workspace, ours),
     )
 
 
-def _end(run: local.Run, workspace: Path, evidence: Path | None, rows: summary.Rows) -> int:
+def _places(workspace: Path, ours: bool) -> dict[str, Any]:
+    """What paths and volumes of our own pipelines are on this machine."""
+    return {"paths": {names.CHECKOUT: CHECKOUT}, "volumes": {names.CLAIM: workspace}} if ours else {}
+
+
+def _end(run: local.Run, workspace: Path, evidence: Path | None, rows: summary.Rows, as_json: bool) -> int:
     """Write the page, tell the rest, and end with the exit code of the step that failed."""
     page = report.write(run.folder, workspace, evidence)
-    print(summary.text([*rows, ("logs", summary.shown(run.folder / "nodes")), ("page", summary.shown(page))]), flush=True)
+    text = summary.text([*rows, ("logs", summary.shown(run.folder / "nodes")), ("page", summary.shown(page))])
+    print(text, flush=True, file=sys.stderr if as_json else None)
+    if as_json:
+        print(json.dumps(local.finished(run.folder, run.status), indent=4))
     return run.exit_code if run.exit_code != contract.UNEXPECTED else summary.failed_step_exit_code(run.status) or run.exit_code
 
 

@@ -22,8 +22,10 @@ from pipelines.local.errors import (
     UnreadableWorkflow,
 )
 from pipelines.local.fields import FIELDS, Field
+from pipelines.local.printed import workflow as finished
 from pipelines.local.references import whole
 from pipelines.local.runner import Run, run
+from pipelines.local.runner import outline_of as outline
 from pipelines.local.runner import problems_of as problems
 from pipelines.local.state import read_status
 from pipelines.local.waiting import resume
@@ -43,8 +45,10 @@ __all__ = [
     "StorageFailed",
     "UnreadableWorkflow",
     "display_for",
+    "finished",
     "load",
     "load_with",
+    "outline",
     "problems",
     "read_status",
     "resume",

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pipelines.local import checks, configs, document, nodes, pod_patch, references, state, templates, variables, waiting
+from pipelines.local import checks, configs, document, nodes, outline, pod_patch, references, state, templates, variables, waiting
 from pipelines.local import paths as local_paths
 from pipelines.local.containers import Containers
 from pipelines.local.display import Display, display_for
@@ -69,6 +69,20 @@ def problems_of(
     except RefusedWorkflow as refused:
         return list(refused.problems)
     return []
+
+
+def outline_of(
+    workflow: Mapping[str, Any],
+    *,
+    objects: references.Objects = (),
+    parameters: Mapping[str, str] | None = None,
+    paths: Mapping[str, Path] | None = None,
+    volumes: Mapping[str, Path] | None = None,
+) -> list[str]:
+    """What would run, as lines of text; nothing is started or written. Raises RefusedWorkflow."""
+    plan = _plan(workflow, objects, parameters or {}, _absolute(paths), _absolute(volumes))
+    known = variables.of_workflow(plan.local, "", "", 0.0)
+    return list(outline.lines(plan.local, {name: value for name, value in known.items() if name.startswith("workflow.parameters.")}))
 
 
 def run(
