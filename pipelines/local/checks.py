@@ -202,7 +202,9 @@ def _supplied(spec: Mapping[str, Any], holder: Mapping[str, Any], path: str) -> 
     for kind in ("parameters", "artifacts"):
         given = {argument.get("name") for argument in arguments.get(kind) or []}
         for wanted in (template.get("inputs") or {}).get(kind) or []:
-            has_own = any(wanted.get(field) is not None for field in ("value", "default", "valueFrom", "raw")) or wanted.get("optional")
+            has_own = any(wanted.get(field) is not None for field in ("value", "default", "valueFrom", *templates.LOCATIONS)) or wanted.get(
+                "optional"
+            )
             if wanted.get("name") not in given and not has_own:
                 yield Problem(
                     path,

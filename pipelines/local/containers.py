@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pipelines.local import configs, container_sets, paths, pod_files, pod_patch, templates, variables
+from pipelines.local import configs, container_sets, paths, pod_files, pod_patch, stored, templates, variables
 from pipelines.local.calls import Deadline, Ended, Told
 from pipelines.local.errors import EvaluationError
 from pipelines.local.language import gotext
@@ -39,6 +39,7 @@ class Containers:
     ) -> None:
         """`before` is called before a process starts: what is known by then must be on the disk."""
         self._folder, self._executor, self._environment = run_folder, executor, dict(environment)
+        self._repository = run_folder.parent / "artifacts"
         self._spec, self._objects, self._before, self._grace_s = spec, objects, before, grace_s
 
     async def __call__(self, node: Node, template: Mapping[str, Any], deadline: Deadline | None, wants_result: bool, told: Told) -> Ended:
@@ -46,6 +47,7 @@ class Containers:
         folder = self._folder / "nodes" / node["id"]
         folder.mkdir(parents=True, exist_ok=True)
         template = paths.fill(template, paths.POD, folder)
+        template = await self._with_inputs(template, folder)
         mains = templates.main_containers(template)
         try:
             pod_files.lay_out(template, folder, self._folder, self._volumes(template))
@@ -76,11 +78,19 @@ class Containers:
         outputs: dict[str, Any] = {"exitCode": str(codes[templates.MAIN])} if templates.MAIN in codes else {}
         try:
             outputs |= {"result": _result(main)} if main and main.result else {}
-            outputs |= pod_files.outputs(node, template, self._folder / "nodes" / node["id"])
+            outputs |= pod_files.outputs(node, template, self._folder / "nodes" / node["id"], self._repository)
         except OSError as error:
             if not any(codes.values()):
                 return Ended("Error", f"wait: Error (exit code 64): open {error.filename}: {str(error.strerror).lower()}", outputs)
         return _ended(codes, outputs)
+
+    async def _with_inputs(self, template: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
+        """The template with the places of its input artifacts, those downloaded that are elsewhere."""
+        inputs = template.get("inputs") or {}
+        if not inputs.get("artifacts"):
+            return template
+        found = [await stored.located(one, self._repository, folder) if one.get("path") else one for one in inputs["artifacts"]]
+        return {**template, "inputs": {**inputs, "artifacts": found}}
 
     def _volumes(self, template: Mapping[str, Any]) -> dict[str, dict[str, bytes]]:
         """The files of the volumes that a pod mounts and that are made of ConfigMaps and Secrets."""

@@ -235,17 +235,41 @@ archive any
 archiveLogs - logs stay in the run's folder
 artifactGC - artifacts stay in the run's folder
 deleted - it is written by the run
-fromExpression ! artifacts by expression are not supported
-subPath ! parts of artifacts are not supported
-artifactory ! artifacts lie in the run's folder only
-azure ! artifacts lie in the run's folder only
-gcs ! artifacts lie in the run's folder only
-git ! artifacts lie in the run's folder only
-hdfs ! artifacts lie in the run's folder only
-http ! artifacts lie in the run's folder only
-oss ! artifacts lie in the run's folder only
-plugin ! artifacts lie in the run's folder only
-s3 ! artifacts lie in the run's folder only
+fromExpression text
+subPath text
+artifactory ! artifacts lie in the workspace, or are downloaded by HTTP
+azure ! artifacts lie in the workspace, or are downloaded by HTTP
+gcs ! artifacts lie in the workspace, or are downloaded by HTTP
+git ! artifacts lie in the workspace, or are downloaded by HTTP
+hdfs ! artifacts lie in the workspace, or are downloaded by HTTP
+http HttpArtifact
+oss ! artifacts lie in the workspace, or are downloaded by HTTP
+plugin ! artifacts lie in the workspace, or are downloaded by HTTP
+s3 S3Artifact
+
+[HttpArtifact]
+url text required
+headers [Header]
+auth ! only servers that anybody may read are supported
+
+[Header]
+name text required
+value text
+
+[S3Artifact]
+key text
+accessKeySecret ! the workspace stands for the default repository; give the key alone
+bucket ! the workspace stands for the default repository; give the key alone
+caSecret ! the workspace stands for the default repository; give the key alone
+createBucketIfNotPresent ! the workspace stands for the default repository; give the key alone
+encryptionOptions ! the workspace stands for the default repository; give the key alone
+endpoint ! the workspace stands for the default repository; give the key alone
+insecure ! the workspace stands for the default repository; give the key alone
+region ! the workspace stands for the default repository; give the key alone
+roleARN ! the workspace stands for the default repository; give the key alone
+secretKeySecret ! the workspace stands for the default repository; give the key alone
+sessionTokenSecret ! the workspace stands for the default repository; give the key alone
+useSDKCreds ! the workspace stands for the default repository; give the key alone
 
 [RawArtifact]
 data text required

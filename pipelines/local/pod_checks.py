@@ -67,6 +67,8 @@ def _command(around: Around, container: Mapping[str, Any], path: str) -> Iterato
 def _artifacts(template: Mapping[str, Any], path: str) -> Iterator[Problem]:
     for place, artifact in enumerate((template.get("outputs") or {}).get("artifacts") or []):
         where = f"{path}.outputs.artifacts[{place}].path"
+        if artifact.get("http"):
+            yield Problem(f"{path}.outputs.artifacts[{place}].http", "uploads are not supported")
         if not artifact.get("path"):
             yield Problem(where, "an output of a container needs a path")
         elif _OF_IMAGE.match(paths.in_container(artifact["path"])):

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipelines.local import paths, templates
+from pipelines.local import paths, stored, templates
 from pipelines.local.errors import EvaluationError
 from pipelines.local.language import gotext
 from pipelines.local.nodes import Node
@@ -52,8 +52,8 @@ def _place(artifact: Mapping[str, Any], run_folder: Path) -> None:
         target.chmod(int(artifact["mode"]))
 
 
-def outputs(node: Node, template: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """The outputs that a pod has left; artifacts are copied beside its log. Raises OSError for one that is not there."""
+def outputs(node: Node, template: Mapping[str, Any], folder: Path, repository: Path) -> dict[str, Any]:
+    """The outputs that a pod has left; artifacts are copied beside its log and under their keys. Raises OSError where one is missing."""
     declared = template.get("outputs") or {}
     found: dict[str, Any] = {}
     for parameter in declared.get("parameters") or []:
@@ -67,7 +67,9 @@ def outputs(node: Node, template: Mapping[str, Any], folder: Path) -> dict[str, 
             continue
         kept = folder / "artifacts" / artifact["name"]
         _copy(path, kept)
-        told = {key: value for key, value in artifact.items() if key in ("name", "globalName", "path")}
+        if artifact.get("s3"):
+            _copy(path, stored.place_of(repository, str(artifact["s3"].get("key", ""))))
+        told = {key: value for key, value in artifact.items() if key in ("name", "globalName", "path", "s3")}
         found.setdefault("artifacts", []).append({**told, "local": f"nodes/{node['id']}/artifacts/{artifact['name']}"})
     return found
 

@@ -1,4 +1,4 @@
-"""HTTP templates: a request sent from this machine, and what its answer makes of a node."""
+"""Requests sent from this machine: HTTP templates, and artifacts that are downloaded."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ import base64
 import binascii
 import contextlib
 import http.client
+import shutil
 import ssl
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
 
 from pipelines.local import configs
 from pipelines.local.calls import Ended
@@ -22,6 +25,7 @@ from pipelines.local.language import evaluate
 from pipelines.local.references import Objects
 
 _TIMEOUT_S = 30
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class Answer:
 async def answered(described: Mapping[str, Any], objects: Objects) -> Ended:
     """Send what a template describes, and judge the answer. Raises EvaluationError where there is no answer, or no judging it."""
     headers = [(one["name"], _header(one, objects)) for one in described.get("headers") or []]
-    answer = await _in_thread(described, headers, _body(described))
+    answer = await _in_thread(described, partial(_sent, described, headers, _body(described)))
     outputs = {"result": answer.body}
     condition = described.get("successCondition")
     if not condition:
@@ -65,29 +69,49 @@ def _body(described: Mapping[str, Any]) -> bytes:
         raise EvaluationError(f"http.bodyFrom.bytes: expected base64, got {source['bytes'][:40]!r}") from None
 
 
-async def _in_thread(described: Mapping[str, Any], headers: list[tuple[str, str]], body: bytes) -> Answer:
-    """The answer, waited for by a thread that nobody waits for: an interrupted run ends at once."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[Answer] = loop.create_future()
-
-    def settle(answer: Answer | None, error: Exception | None) -> None:
-        if not future.done():
-            future.set_result(answer) if answer is not None else future.set_exception(error or EvaluationError("no answer"))
+async def download(described: Mapping[str, Any], target: Path) -> None:
+    """Write what an HTTP artifact names into a file. Raises EvaluationError."""
+    headers = [(one["name"], str(one.get("value") or "")) for one in described.get("headers") or []]
 
     def work() -> None:
-        answer, error = None, None
+        with _opened(described, headers, b"") as response, open(target, "wb") as file:
+            if not 200 <= response.status < 300:
+                raise ValueError(f"the server answers {response.status}")
+            shutil.copyfileobj(response, file)
+
+    await _in_thread(described, work)
+
+
+async def _in_thread(described: Mapping[str, Any], send: Callable[[], T]) -> T:
+    """What a request gives, waited for by a thread that nobody waits for: an interrupted run ends at once."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def settle(done: Callable[[], None]) -> None:
+        if not future.done():
+            done()
+
+    def work() -> None:
         try:
-            answer = _sent(described, headers, body)
+            done = partial(future.set_result, send())
         except (OSError, ValueError, http.client.HTTPException) as failure:
-            error = EvaluationError(f"{described.get('method') or 'GET'} {described['url']}: {failure}")
+            done = partial(future.set_exception, EvaluationError(f"{described.get('method') or 'GET'} {described['url']}: {failure}"))
         with contextlib.suppress(RuntimeError):  # the run has ended
-            loop.call_soon_threadsafe(settle, answer, error)
+            loop.call_soon_threadsafe(settle, done)
 
     threading.Thread(target=work, daemon=True).start()
     return await future
 
 
 def _sent(described: Mapping[str, Any], headers: Iterable[tuple[str, str]], body: bytes) -> Answer:
+    with _opened(described, headers, body) as response:
+        found: dict[str, list[str]] = {}
+        for name, value in response.headers.items():
+            found.setdefault(_canonical(name), []).append(value)
+        return Answer(response.status, found, response.read().decode(errors="replace"))
+
+
+def _opened(described: Mapping[str, Any], headers: Iterable[tuple[str, str]], body: bytes) -> Any:
     url = str(described["url"])
     if not url.startswith(("http://", "https://")):
         raise ValueError("expected http:// or https://")
@@ -96,14 +120,9 @@ def _sent(described: Mapping[str, Any], headers: Iterable[tuple[str, str]], body
     if described.get("insecureSkipVerify"):
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     try:
-        response = urllib.request.urlopen(request, timeout=described.get("timeoutSeconds") or _TIMEOUT_S, context=context)  # noqa: S310
+        return urllib.request.urlopen(request, timeout=described.get("timeoutSeconds") or _TIMEOUT_S, context=context)  # noqa: S310
     except urllib.error.HTTPError as error:
-        response = error
-    with response:
-        found: dict[str, list[str]] = {}
-        for name, value in response.headers.items():
-            found.setdefault(_canonical(name), []).append(value)
-        return Answer(response.status, found, response.read().decode(errors="replace"))
+        return error
 
 
 def _canonical(name: str) -> str:

@@ -111,17 +111,26 @@ class Scope:
 
     def artifact(self, wanted: Mapping[str, Any]) -> dict[str, Any] | None:
         """The artifact that a `from` names, None for an optional one that is not there. Raises EvaluationError."""
-        reference = wanted.get("from")
+        reference = wanted.get("from") or wanted.get("fromExpression")
         if not reference:
             return dict(wanted)
-        match = _PURE.fullmatch(reference.strip())
-        name = (match[1] if match else reference).strip()
-        if self.artifacts.get(name):
-            kept = {key: value for key, value in wanted.items() if key not in ("from", "optional")}
-            return {**self.artifacts[name], **kept, "name": wanted["name"]}
+        found = self._left(wanted)
+        if found:
+            kept = {key: value for key, value in wanted.items() if key not in ("from", "fromExpression", "optional", "subPath")}
+            return _part({**found, **kept, "name": wanted["name"]}, wanted.get("subPath"))
         if wanted.get("optional"):
             return None
         raise EvaluationError(f"Unable to resolve: {reference}; no such artifact was left")
+
+    def _left(self, wanted: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """The artifact that a reference or an expression names. Raises EvaluationError."""
+        if wanted.get("fromExpression"):
+            found = evaluate.value(wanted["fromExpression"], {**self.variables, **self.artifacts})
+            if found is not None and not isinstance(found, dict):
+                raise EvaluationError(f"{wanted['fromExpression']!r} gives no artifact")
+            return found
+        match = _PURE.fullmatch(wanted["from"].strip())
+        return self.artifacts.get((match[1] if match else wanted["from"]).strip())
 
     def _output(self, declared: Mapping[str, Any]) -> dict[str, Any]:
         source = declared.get("valueFrom") or {}
@@ -170,6 +179,15 @@ class Scope:
                 self.variables[f"{prefix}.outputs.parameters.{parameter['name']}"] = gotext.any_string(parameter["value"])
         for artifact in outputs.get("artifacts") or []:
             self.artifacts[f"{prefix}.outputs.artifacts.{artifact['name']}"] = artifact
+
+
+def _part(artifact: dict[str, Any], inside: str | None) -> dict[str, Any]:
+    """A file or folder inside an artifact."""
+    if not inside:
+        return artifact
+    if "local" not in artifact or ".." in inside.split("/"):
+        raise EvaluationError(f"subPath: expected a path inside an artifact that a step has left, got {inside!r}")
+    return {**artifact, "local": f"{artifact['local']}/{inside.strip('/')}"}
 
 
 def is_loop_child(node: Node) -> bool:

@@ -15,6 +15,8 @@ KINDS = ("container", "containerSet", "steps", "dag", "script", "suspend", "http
 _POD_KINDS = ("container", "script", "containerSet")
 _SINGLE, _BESIDE = ("container", "script"), ("initContainers", "sidecars")
 MAIN = "main"
+# What tells where an artifact's content lies.
+LOCATIONS = ("raw", "local", "http", "s3")
 # Lists whose elements are merged by a key, as Kubernetes does.
 _KEYS = {"env": "name", "volumeMounts": "mountPath", "parameters": "name", "artifacts": "name", "volumes": "name"}
 
@@ -191,7 +193,7 @@ def _artifacts(declared: list[Mapping[str, Any]], arguments: list[Mapping[str, A
 
 def has_location(artifact: Mapping[str, Any]) -> bool:
     """Whether it is known where an artifact's content lies."""
-    return bool(artifact.get("raw") or artifact.get("local"))
+    return any(artifact.get(kind) for kind in LOCATIONS)
 
 
 def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
