@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from pipelines.local import configs, depends, locks, pod_checks, retry, templates, text_checks, variables
+from pipelines.local import configs, daemons, depends, locks, pod_checks, retry, templates, text_checks, variables
 from pipelines.local.errors import EvaluationError, Problem
 from pipelines.local.language import gotext
 from pipelines.local.pod_checks import Around
@@ -87,6 +87,7 @@ def _template(around: Around, template: Mapping[str, Any], path: str) -> Iterato
     if templates.is_pod(template):
         yield from pod_checks.of_pod(around, template, path)
         yield from _container_set(template, path)
+        yield from daemons.problems(template, path)
     elif kinds[0] == "steps":
         yield from _steps(around, template, path)
     elif kinds[0] == "dag":

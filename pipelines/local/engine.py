@@ -14,8 +14,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pipelines.local import dag, hooks, leaves, locks, nodes, retry, steps, templates, variables
-from pipelines.local.calls import Attempt, Call, NotStarted, PodRunner
+from pipelines.local import daemons, dag, hooks, leaves, locks, nodes, retry, steps, templates, variables
+from pipelines.local.calls import Attempt, Call, Ended, NotStarted, PodRunner
 from pipelines.local.errors import EvaluationError
 from pipelines.local.language import gotext
 from pipelines.local.memory import Memory
@@ -51,6 +51,7 @@ class Engine:
         """
         self.spec, self.nodes, self.run_pod, self.memory, self.objects, self.said = spec, known, run_pod, memory, objects, said
         self.clock: Callable[[], float] = time.time
+        self.daemons = daemons.Daemons()
         self._locks = locks.Locks()
         self._begun: dict[str, asyncio.Event] = {}
         self.variables: dict[str, Any] = dict(workflow)
@@ -66,9 +67,16 @@ class Engine:
         self.pod_places = asyncio.Semaphore(min(int(self.spec.get("parallelism") or pods_at_once), pods_at_once))
         if self.spec.get("activeDeadlineSeconds") is not None:
             self.deadline = started + float(self.spec["activeDeadlineSeconds"])
+        try:
+            return await self._whole()
+        finally:
+            await self.daemons.close()
+
+    async def _whole(self) -> tuple[str, str]:
         call = Call(self.nodes.workflow, {"template": self.spec["entrypoint"], "arguments": self.spec.get("arguments") or {}}, "step")
         try:
             entry = await hooks.around_workflow(self, call)
+            await self.daemons.stop("", self._stopped)
         except EvaluationError as error:
             return "Error", f"error in entry template execution: {error}"
         phase = "Succeeded" if entry["phase"] in ("Skipped", "Omitted") else entry["phase"]
@@ -201,6 +209,10 @@ class Engine:
                 end = decision.deadline
                 self.nodes.mark(node, "Running", "")
             await self._next_attempt(attempt, strategy, node, end)
+            daemon = next((one for one in self.nodes.attempts(node) if one.get("daemoned")), None)
+            if daemon is not None:
+                node |= {"daemoned": True, "podIP": daemon["podIP"]}
+                return self.nodes.mark(node, "Running", "")
 
     async def _next_attempt(self, attempt: Attempt, strategy: Mapping[str, Any], node: Node, end: float | None) -> None:
         """The next attempt, or the last one again if it had not ended."""
@@ -222,11 +234,30 @@ class Engine:
     async def _carry_out(self, attempt: Attempt) -> Node:
         boundary = self._boundaries.get(attempt.call.boundary)
         if boundary is None:
-            return await _KINDS[templates.kind(attempt.template)](self, attempt)
+            return await self._with_daemons(attempt)
         async with boundary.places:
             if boundary.fails_fast and boundary.failed:
                 raise NotStarted
+            return await self._with_daemons(attempt)
+
+    async def _with_daemons(self, attempt: Attempt) -> Node:
+        """Carry an attempt out; the daemons in it end with it."""
+        try:
             return await _KINDS[templates.kind(attempt.template)](self, attempt)
+        finally:
+            node = self.nodes.find(attempt.call.name)
+            if node is not None and nodes.fulfilled(node):
+                await self.daemons.stop(node["id"], self._stopped)
+
+    def _stopped(self, daemon: Node) -> None:
+        self.end_daemon(daemon, Ended("Succeeded"))
+
+    def end_daemon(self, daemon: Node, how: Ended) -> None:
+        """End a daemon, and the Retry node whose attempt it is."""
+        around = [node for node in self.nodes if node.get("daemoned") and daemon["id"] in node.get("children", ())]
+        for node in [daemon, *(node for node in around if node["type"] == "Retry")]:
+            node.pop("daemoned", None)
+            self.end(node, how.phase, how.message, how.outputs)
 
     def _export(self, outputs: Mapping[str, Any]) -> None:
         for kind in ("parameters", "artifacts"):

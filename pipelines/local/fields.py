@@ -304,7 +304,7 @@ securityContext - processes run as you
 serviceAccountName - processes run as you
 tolerations - there is one machine
 containerSet ContainerSet
-daemon ! daemon containers are not supported
+daemon bool
 data ! data templates are not supported
 http Http
 initContainers [UserContainer]
@@ -448,7 +448,7 @@ imagePullPolicy - images are not used
 name - a pod has one container
 livenessProbe - Argo's pods are not restarted either
 ports - a process opens what it likes
-readinessProbe - nothing waits for it
+readinessProbe any
 resources - a process takes what the machine has
 resizePolicy - a process takes what the machine has
 securityContext - processes run as you

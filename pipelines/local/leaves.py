@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from pipelines.local import nodes, requests, waiting
-from pipelines.local.calls import Attempt, Deadline
+from pipelines.local import daemons, nodes, requests, waiting
+from pipelines.local.calls import Attempt, Deadline, Told
 from pipelines.local.errors import EvaluationError
 from pipelines.local.language import gotext
 from pipelines.local.nodes import Node
@@ -28,13 +29,26 @@ async def run_pod(engine: Engine, attempt: Attempt) -> Node:
         deadline = _deadline(engine, attempt)
         if deadline is not None and deadline.moment <= engine.clock():
             return engine.end(node, "Failed", _PAST)
+        told = _set_nodes(engine, node, attempt.template)
+        if attempt.template.get("daemon"):
+            return await _run_daemon(engine, attempt, node, told)
         try:
-            told = _set_nodes(engine, node, attempt.template)
             ended = await engine.run_pod(node, attempt.template, deadline, attempt.call.wants_result, told)
         except EvaluationError as error:
             engine.end(node, "Error", str(error))
             raise
         return engine.end(node, ended.phase, ended.message, ended.outputs)
+
+
+async def _run_daemon(engine: Engine, attempt: Attempt, node: Node, told: Told) -> Node:
+    """Start a pod that goes on while the steps after it run."""
+    pod = asyncio.ensure_future(engine.run_pod(node, attempt.template, None, attempt.call.wants_result, told))
+
+    if not await engine.daemons.begin(node, attempt.template, pod, engine.end_daemon):
+        engine.end_daemon(node, daemons.outcome(pod))
+        return node
+    node |= {"daemoned": True, "podIP": daemons.IP}
+    return engine.nodes.mark(node, "Running")
 
 
 async def run_http(engine: Engine, attempt: Attempt) -> Node:

@@ -67,8 +67,9 @@ class Nodes:
         self._edges = {(parent, child) for parent, node in by_id.items() for child in node.get("children") or ()}
 
     def reopen(self, template_names: Collection[str]) -> None:
-        """Have the succeeded nodes of some templates run again: they, and what encloses them, have not ended."""
+        """Have the succeeded nodes of some templates run again, and the daemons: they, and what encloses them, have not ended."""
         reopened = [node for node in self if node.get("templateName") in template_names and node["phase"] == "Succeeded"]
+        reopened += [node for node in self if node.pop("daemoned", None)]
         while reopened:
             node = reopened.pop()
             node["phase"] = "Running"

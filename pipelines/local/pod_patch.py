@@ -9,7 +9,7 @@ import yaml
 
 from pipelines.local.fields import FIELDS
 
-_IGNORED = frozenset(field.name for field in FIELDS if field.section == "Container" and field.verdict == "ignored")
+_IGNORED = frozenset(field.name for field in FIELDS if field.section == "Container" and field.verdict == "ignored") | {"readinessProbe"}
 _GRACE = "terminationGracePeriodSeconds"
 # Parts of a pod that mean nothing to a process of this machine.
 _POD_IGNORED = frozenset(

@@ -69,6 +69,11 @@ def _body(described: Mapping[str, Any]) -> bytes:
         raise EvaluationError(f"http.bodyFrom.bytes: expected base64, got {source['bytes'][:40]!r}") from None
 
 
+async def answer(described: Mapping[str, Any]) -> Answer:
+    """What a server answers, whatever that is. Raises EvaluationError where there is no answer."""
+    return await _in_thread(described, partial(_sent, described, [], b""))
+
+
 async def download(described: Mapping[str, Any], target: Path) -> None:
     """Write what an HTTP artifact names into a file. Raises EvaluationError."""
     headers = [(one["name"], str(one.get("value") or "")) for one in described.get("headers") or []]

@@ -49,6 +49,8 @@ class Scope:
         for field in ("startedAt", "finishedAt"):
             if told.get(field):
                 self.variables[f"{prefix}.{field}"] = re.sub(r"\.\d+Z$", "Z", told[field])
+        if told.get("podIP"):
+            self.variables[f"{prefix}.ip"] = told["podIP"]
         self._add_outputs(prefix, told.get("outputs") or {})
 
     def add_files(self, prefix: str, node: Node) -> None:
