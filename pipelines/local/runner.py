@@ -149,7 +149,7 @@ def _plan(
     spec, places, found = references.copied(workflow, objects)
     _refuse(found)
     digest = state.digest({**workflow, "spec": spec}, parameters)
-    spec = local_paths.localize(templates.with_defaults(spec), extra, volumes)
+    spec = local_paths.localize(pod_patch.applied(templates.with_defaults(spec)), extra, volumes)
     local, found = configs.with_parameters(document.submitted({**workflow, "spec": spec}, parameters), objects, places)
     _refuse(found)
     _refuse(checks.of_meaning(local, Around(local["spec"], objects, volumes, is_missing), places))
