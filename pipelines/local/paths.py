@@ -20,6 +20,8 @@ POD, RUN = "\ue000pod\ue000", "\ue000run\ue000"
 _BEFORE, _AFTER = r"(?:(?<=file://)|(?<![\w./\-$}~)\]*?]))", r"(?![\w\-]|\.\w|\{\{)"
 # Where a mount's folder on this machine stands in a rewritten template.
 FOLDER = "folder"
+# What a process shares with the machine, as a container with its image.
+OF_IMAGE = re.compile(r"/(bin|boot|dev|etc|lib|lib64|proc|sbin|sys|usr)(/|$)")
 _TEXTS = ("command", "args", "workingDir", "source")
 
 
@@ -129,6 +131,8 @@ def _private(template: Mapping[str, Any], known: Mapping[str, str]) -> dict[str,
         paths.update(artifact.get("path", "") for artifact in section.get("artifacts") or [])
         paths.update((parameter.get("valueFrom") or {}).get("path", "") for parameter in section.get("parameters") or [])
     absolute = [path for path in map(posixpath.normpath, filter(None, paths)) if path.startswith("/")]
+    # A step that makes the folder of its output names the folder, too.
+    absolute += [folder for folder in map(posixpath.dirname, absolute) if folder.count("/") > 1 and not OF_IMAGE.match(folder)]
     return {path: f"{POD}/files{path}" for path in absolute if not any(f"{path}/".startswith(f"{folder}/") for folder in known)}
 
 

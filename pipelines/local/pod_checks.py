@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +10,6 @@ from pipelines.local import configs, paths, templates
 from pipelines.local.errors import Problem
 from pipelines.local.language import gotext
 from pipelines.local.references import Objects
-
-_OF_IMAGE = re.compile(r"/(bin|boot|dev|etc|lib|lib64|proc|sbin|sys|usr)(/|$)")
 
 
 @dataclass(frozen=True)
@@ -71,7 +68,7 @@ def _artifacts(template: Mapping[str, Any], path: str) -> Iterator[Problem]:
             yield Problem(f"{path}.outputs.artifacts[{place}].http", "uploads are not supported")
         if not artifact.get("path"):
             yield Problem(where, "an output of a container needs a path")
-        elif _OF_IMAGE.match(paths.in_container(artifact["path"])):
+        elif paths.OF_IMAGE.match(paths.in_container(artifact["path"])):
             yield Problem(where, f"{paths.in_container(artifact['path'])} is part of the image, which is not used")
 
 

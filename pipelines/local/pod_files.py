@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,8 +27,10 @@ def lay_out(template: Mapping[str, Any], folder: Path, run_folder: Path, volumes
             if not Path(mount[paths.FOLDER]).is_file():
                 Path(mount[paths.FOLDER]).mkdir(parents=True, exist_ok=True)
     (folder / "files" / "tmp").mkdir(parents=True)
+    text = gotext.json_text([container for _, container in templates.containers(template)])
     for path in declared_paths(template):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        makes_it = re.search(rf"mkdir[^\n;&|]*{re.escape(str(path.parent))}(?![\w/.])", text)
+        (path.parent.parent if makes_it else path.parent).mkdir(parents=True, exist_ok=True)
     for artifact in (template.get("inputs") or {}).get("artifacts") or []:
         if artifact.get("path"):
             _place(artifact, run_folder)

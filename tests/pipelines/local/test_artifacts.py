@@ -81,6 +81,13 @@ def test_what_cannot_be_had_is_an_error(shapes: Any, run: Any, node: Any, site: 
     assert (found["phase"], found["message"].startswith(expected.replace("SITE", site))) == ("Error", True), found["message"]
 
 
+def test_a_step_that_makes_the_folder_of_its_output_makes_one_of_its_own(shapes: Any, run: Any, node: Any) -> None:
+    left = {"artifacts": [{"name": "f", "path": "/nowhere/out/f"}]}
+    make = shapes.shell("make", "mkdir /nowhere/out && echo x > /nowhere/out/f", outputs=left)
+    assert run(shapes.workflow(shapes.steps("main", [{"name": "a", "template": "make", "withItems": [1, 2]}]), make)).phase == "Succeeded"
+    assert not Path("/nowhere").exists()
+
+
 def test_a_key_outlives_the_run(shapes: Any, run: Any, node: Any, log: Any) -> None:
     kept = {"artifacts": [{"name": "f", "path": "/out", "s3": {"key": "kept/{{workflow.name}}"}}]}
     assert run(shapes.workflow(shapes.shell("main", "mkdir /out; echo kept > /out/x", outputs=kept))).phase == "Succeeded"
