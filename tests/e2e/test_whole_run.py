@@ -54,17 +54,17 @@ def bucket(census_zip: Path) -> Iterator[str]:
     client.close()
 
 
+def s3_settings(endpoint: str) -> dict[str, str]:
+    """What a download reads of the S3 server, whose address is in the variable `endpoint`."""
+    names = {"AWS_ENDPOINT_URL": endpoint, "AWS_ACCESS_KEY_ID": "TEST_S3_KEY", "AWS_SECRET_ACCESS_KEY": "TEST_S3_SECRET"}
+    return {name: os.environ.get(source, "") for name, source in names.items()} | {"AWS_REGION": "us-east-1"}
+
+
 @pytest.fixture(scope="module")
 def site(make_site: Callable[..., Site]) -> Site:
     """The overlay `laptop` with what S3 needs, installed once."""
     made = make_site("whole", components=("s3",))
-    keys = {
-        "AWS_ENDPOINT_URL": os.environ.get("TEST_S3_ENDPOINT_IN_PODS", ""),
-        "AWS_ACCESS_KEY_ID": os.environ.get("TEST_S3_KEY", ""),
-        "AWS_SECRET_ACCESS_KEY": os.environ.get("TEST_S3_SECRET", ""),
-        "AWS_REGION": "us-east-1",
-    }
-    data = {name: base64.b64encode(value.encode()).decode() for name, value in keys.items()}
+    data = {name: base64.b64encode(value.encode()).decode() for name, value in s3_settings("TEST_S3_ENDPOINT_IN_PODS").items()}
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s3-credentials"}, "data": data}
     made.kubectl("apply", "-f", "-", give=json.dumps(secret))
     made.apply()
@@ -170,20 +170,30 @@ def test_the_service_outlives_its_workflows(site: Site, first: dict[str, Any]) -
 
 
 def test_the_same_workflow_on_one_machine_ends_with_the_same_outputs(
-    site: Site, first: dict[str, Any], census_zip: Path, tmp_path: Path
+    site: Site, first: dict[str, Any], bucket: str, tmp_path: Path
 ) -> None:
     from steps.release import ports
 
     grpc, rest = ports.free(2)
-    here = RUN | {"DATA_URL": f"file://{census_zip}", "TF_SERVING_PORT": grpc, "TF_SERVING_REST_PORT": rest}
+    here = RUN | {"DATA_URL": f"s3://{bucket}/census/adult.zip", "TF_SERVING_PORT": grpc, "TF_SERVING_REST_PORT": rest}
     given = [word for name, value in here.items() for word in ("-p", f"{name}={value}")]
     compiled = command(sys.executable, "-m", "pipelines", "compile", "train-and-serve")
     (tmp_path / "workflow.yaml").write_text(compiled)
-    words = (sys.executable, "-m", "pipelines", "run", str(tmp_path / "workflow.yaml"), "--workspace", str(tmp_path / "w"), *given)
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+    words = (
+        sys.executable,
+        "-m",
+        "pipelines",
+        "run",
+        str(tmp_path / "workflow.yaml"),
+        "--workspace",
+        str(tmp_path / "w"),
+        "--json",
+        *given,
+    )
+    environ = os.environ | s3_settings("TEST_S3_ENDPOINT")
+    done = subprocess.run(words, cwd=ROOT, env=environ, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
-    [state] = (tmp_path / "w" / "runs").glob("*/state.json")
-    local = json.loads(state.read_text())["status"]
+    local = json.loads(done.stdout)["status"]
     assert phases(local) == phases(first)
     measured = ("address", "throughput", "latency_p50_ms", "latency_p99_ms", "evidence", "candidate", "result", "data")
     for step in STEPS:
