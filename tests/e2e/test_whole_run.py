@@ -209,7 +209,7 @@ def phases(status: dict[str, Any]) -> dict[str, str]:
 
 
 def test_delete_takes_everything_away(site: Site, first: dict[str, Any]) -> None:
-    site.kubectl("delete", "pod", "inspector", "--now")
+    site.kubectl("delete", "pod", "inspector", "--now", "--ignore-not-found")
     site.kubectl("delete", "--ignore-not-found", "-f", "-", give=site.build())
     kinds = "deployments,services,poddisruptionbudgets,workflowtemplates,serviceaccounts,roles,rolebindings,pods,persistentvolumeclaims"
     until("an empty namespace", lambda: left(site, kinds) == ["serviceaccount/default"])
