@@ -11,7 +11,6 @@ import os
 import shlex
 import shutil
 import uuid
-import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,6 @@ from typing import Any
 import pytest
 
 from tests.e2e.cluster import IMAGE, REGISTRY, ROOT, SERVER_IMAGE, SUFFIX, Site, command
-
-CENSUS = ROOT.parent / "shared" / "data" / "census"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -75,15 +72,3 @@ def make_site(images: None, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     yield make
     for site in sites:
         site.delete()
-
-
-@pytest.fixture(scope="session")
-def census_zip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The UCI census files as published, packed here."""
-    if not CENSUS.is_dir():
-        pytest.skip(f"needs the UCI census data (adult.data, adult.test) in {CENSUS}")
-    path = tmp_path_factory.mktemp("census") / "adult.zip"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in ("adult.data", "adult.test"):
-            archive.write(CENSUS / name, name)
-    return path

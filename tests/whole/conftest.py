@@ -5,7 +5,6 @@ import signal
 import socket
 import subprocess
 import sys
-import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +12,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-CENSUS = ROOT.parent / "shared" / "data" / "census"
 
 
 @dataclass
@@ -83,18 +81,6 @@ class Place:
             os.kill(with_id, signal.SIGKILL)
         for process in self.started:
             process.communicate()
-
-
-@pytest.fixture(scope="session")
-def census_zip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The UCI census files as published, packed here."""
-    if not CENSUS.is_dir():
-        pytest.skip(f"needs the UCI census data (adult.data, adult.test) in {CENSUS}")
-    path = tmp_path_factory.mktemp("census") / "adult.zip"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in ("adult.data", "adult.test"):
-            archive.write(CENSUS / name, name)
-    return path
 
 
 def free_ports() -> tuple[int, int]:

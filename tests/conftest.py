@@ -1,0 +1,20 @@
+"""Real data that several kinds of tests need."""
+
+import zipfile
+from pathlib import Path
+
+import pytest
+
+CENSUS = Path(__file__).parents[2] / "shared" / "data" / "census"
+
+
+@pytest.fixture(scope="session")
+def census_zip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The UCI census files as published, packed here."""
+    if not CENSUS.is_dir():
+        pytest.skip(f"needs the UCI census data (adult.data, adult.test) in {CENSUS}")
+    path = tmp_path_factory.mktemp("census") / "adult.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ("adult.data", "adult.test"):
+            archive.write(CENSUS / name, name)
+    return path
