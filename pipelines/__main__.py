@@ -55,14 +55,24 @@ def _parser() -> argparse.ArgumentParser:
     runner = command(
         "run", commands.run_workflow, "run a pipeline or a compiled workflow on this machine; interrupted, the same command resumes it"
     )
-    runner.add_argument("workflow", help="a pipeline's name, or a YAML file of any Argo Workflow or WorkflowTemplate")
+    runner.add_argument("workflow", help="a pipeline's name, or a YAML file of any Argo Workflow, CronWorkflow or WorkflowTemplate")
+    runner.add_argument("more", nargs="*", type=Path, metavar="FILE", help="further YAML files, of what the workflow refers to")
     runner.add_argument(
         "-p", "--parameter", action="append", default=[], metavar="NAME=VALUE", help="a parameter's value for this run; repeat for more"
     )
     runner.add_argument(
         "--workspace", type=Path, default=Path("workspace"), metavar="DIR", help="folder of data, models and runs [%(default)s]"
     )
+    runner.add_argument("--dry-run", action="store_true", help="print what would run, with every condition that is already decided")
+    runner.add_argument("--json", action="store_true", help="print the finished Workflow object, as kubectl does on a cluster")
     runner.add_argument("--keep-serving", action="store_true", help="leave the model server up at the end")
+
+    resumer = command("resume", commands.resume, "let a step go on that waits for a person (suspend), in the newest run that has one")
+    resumer.add_argument("step", nargs="?", help="its name, where more than one waits")
+    resumer.add_argument("-p", "--parameter", action="append", default=[], metavar="NAME=VALUE", help="a value that the step is to supply")
+    resumer.add_argument("--workspace", type=Path, default=Path("workspace"), metavar="DIR", help="folder of the runs [%(default)s]")
+
+    command("support", commands.print_support, "print which of Argo's fields a run on this machine honours, ignores, refuses")
 
     table = command("parameters", commands.print_parameters, "print the table of parameters: of all, or of an overlay with its values")
     table.add_argument("overlay", nargs="?", type=Path, help="a folder such as kustomize/overlays/nfs")

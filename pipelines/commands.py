@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import json
 import os
 import re
 import sys
@@ -19,6 +20,7 @@ from steps import contract, release
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 STARTS_THE_SERVER = "deploy"
+Objects = Sequence[Mapping[str, Any]]
 PORTS = ("TF_SERVING_PORT", "TF_SERVING_REST_PORT")
 
 
@@ -115,23 +117,27 @@ def _sources(name: str) -> Sequence[Any]:
 
 def run_workflow(options: argparse.Namespace) -> int:
     """Run a pipeline or a workflow file on this machine, and say how it went."""
-    workflow = _workflow(options.workflow)
+    submitted, objects = _workflow(options.workflow, options.more)
+    workflow = local.whole(submitted, objects)
     given = _given(options.parameter)
     workspace = options.workspace.resolve()
     ours = _is_ours(workflow)
     _check_parameters(workflow, given, ours)
+    if options.dry_run:
+        print(*local.outline(submitted, objects=objects, parameters=given, **_places(workspace, ours)), sep="\n")
+        return contract.DONE
     values = _values(workflow) | given
     output = _output_folder(workspace, values) if ours else None
     if output is None:
-        run = _run(workflow, given, workspace, ours)
-        return _end(run, workspace, None, ())
+        run = _run(submitted, given, workspace, ours, objects)
+        return _end(run, workspace, None, (), options.json)
     serving = release.serving(output) is not None
     keep = options.keep_serving or serving
     for setting in () if serving else PORTS:
         if setting in values:
             release.require_free_port(contract.parse(setting, contract.PORT, values[setting]), setting)
     try:
-        run = _run(workflow, given, workspace, ours)
+        run = _run(submitted, given, workspace, ours, objects)
         server = release.serving(output) if keep else None
     except (local.BusyWorkspace, local.RefusedWorkflow):
         keep = True  # nothing was started: a server of this workspace is that of the run that holds it
@@ -140,28 +146,50 @@ def run_workflow(options: argparse.Namespace) -> int:
         if not keep:
             release.stop_server(output)
     rows = summary.of_run(run.status, workspace, output, run.uid, server)
-    return _end(run, workspace, output / "evidence" / run.uid, rows)
+    return _end(run, workspace, output / "evidence" / run.uid, rows, options.json)
 
 
-def _run(workflow: Mapping[str, Any], given: Mapping[str, str], workspace: Path, ours: bool) -> local.Run:
+def _run(workflow: Mapping[str, Any], given: Mapping[str, str], workspace: Path, ours: bool, objects: Objects) -> local.Run:
     if not ours:
-        return local.run(workflow, parameters=given, workspace=workspace)
+        return local.run(workflow, objects=objects, parameters=given, workspace=workspace)
     os.environ.pop("KUBERNETES_SERVICE_HOST", None)  # the steps run beside us, not as pods, also where we are in one
     return local.run(
         workflow,
+        objects=objects,
         parameters=given,
         workspace=workspace,
-        paths={names.CHECKOUT: CHECKOUT},
-        volumes={names.CLAIM: workspace},
         again=(STARTS_THE_SERVER,),
+        **_places(workspace, ours),
     )
 
 
-def _end(run: local.Run, workspace: Path, evidence: Path | None, rows: summary.Rows) -> int:
+def _places(workspace: Path, ours: bool) -> dict[str, Any]:
+    """What paths and volumes of our own pipelines are on this machine."""
+    return {"paths": {names.CHECKOUT: CHECKOUT}, "volumes": {names.CLAIM: workspace}} if ours else {}
+
+
+def _end(run: local.Run, workspace: Path, evidence: Path | None, rows: summary.Rows, as_json: bool) -> int:
     """Write the page, tell the rest, and end with the exit code of the step that failed."""
     page = report.write(run.folder, workspace, evidence)
-    print(summary.text([*rows, ("logs", summary.shown(run.folder / "nodes")), ("page", summary.shown(page))]), flush=True)
+    text = summary.text([*rows, ("logs", summary.shown(run.folder / "nodes")), ("page", summary.shown(page))])
+    print(text, flush=True, file=sys.stderr if as_json else None)
+    if as_json:
+        print(json.dumps(local.finished(run.folder, run.status), indent=4))
     return run.exit_code if run.exit_code != contract.UNEXPECTED else summary.failed_step_exit_code(run.status) or run.exit_code
+
+
+def print_support(_options: argparse.Namespace) -> int:
+    """Print what the runner does with each of Argo's fields, and why."""
+    for row in local.FIELDS:
+        print(f"{f'{row.section}.{row.name}':<56} {row.verdict:<9} {row.reason}".rstrip())
+    return contract.DONE
+
+
+def resume(options: argparse.Namespace) -> int:
+    """Let what waits for a person go on."""
+    folder, resumed = local.resume(options.workspace.absolute(), options.step or "", _given(options.parameter))
+    print(f"{', '.join(resumed)} goes on ({summary.shown(folder)})")
+    return contract.DONE
 
 
 def roll_back(options: argparse.Namespace) -> int:
@@ -183,14 +211,14 @@ def roll_back(options: argparse.Namespace) -> int:
     return contract.DONE
 
 
-def _workflow(name: str) -> Mapping[str, Any]:
+def _workflow(name: str, more: Sequence[Path]) -> tuple[Mapping[str, Any], Objects]:
     from pipelines import build
 
     if name in build.registry():
-        return local.load(build.compile_named(name))
+        return local.load_with(build.compile_named(name), *more)
     path = Path(name)
     if path.is_file():
-        return local.load(path)
+        return local.load_with(path, *more)
     known = ", ".join(build.registry())
     raise contract.BadInput(f"{name}: expected a pipeline ({known}) or a YAML file, and there is neither of that name")
 

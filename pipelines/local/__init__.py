@@ -11,7 +11,7 @@ ended, also one that has failed, is begun anew.
 """
 
 from pipelines.local.display import Display, Lines, Quiet, display_for
-from pipelines.local.document import load
+from pipelines.local.document import load, load_with
 from pipelines.local.errors import (
     BusyWorkspace,
     DamagedRun,
@@ -22,9 +22,13 @@ from pipelines.local.errors import (
     UnreadableWorkflow,
 )
 from pipelines.local.fields import FIELDS, Field
+from pipelines.local.printed import workflow as finished
+from pipelines.local.references import whole
 from pipelines.local.runner import Run, run
+from pipelines.local.runner import outline_of as outline
 from pipelines.local.runner import problems_of as problems
 from pipelines.local.state import read_status
+from pipelines.local.waiting import resume
 
 __all__ = [
     "FIELDS",
@@ -41,8 +45,13 @@ __all__ = [
     "StorageFailed",
     "UnreadableWorkflow",
     "display_for",
+    "finished",
     "load",
+    "load_with",
+    "outline",
     "problems",
     "read_status",
+    "resume",
     "run",
+    "whole",
 ]

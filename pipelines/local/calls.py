@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pipelines.local.nodes import Node
 
 _UNSUCCESSFUL = "template has failed or errored children and failFast enabled"
+
+
+# Told of each container of a set when it begins, and with its exit code when it has ended.
+Told = Callable[[str, int | None], None]
 
 
 class NotStarted(Exception):
@@ -38,7 +42,7 @@ class Deadline:
 class PodRunner(Protocol):
     """Runs one pod to its end. Raises EvaluationError for what can be no pod."""
 
-    async def __call__(self, node: Node, template: Mapping[str, Any], deadline: Deadline | None, wants_result: bool) -> Ended:
+    async def __call__(self, node: Node, template: Mapping[str, Any], deadline: Deadline | None, wants_result: bool, told: Told) -> Ended:
         """`wants_result` says that somebody names the pod's outputs.result."""
 
 

@@ -150,7 +150,7 @@ class _Dag:
             self._engine.add(call, "Skipped", "Error", str(error))
             return
         try:
-            node = await self._engine.execute(call)
+            node = await hooks.around(self._engine, call, scope)
             await hooks.run_exit(self._engine, call, node, scope)
         except EvaluationError as error:
             self._engine.nodes.mark(self._engine.add(call, "Skipped", "Error"), "Error", f"task '{call.name}' errored: {error}")

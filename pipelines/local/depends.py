@@ -49,6 +49,7 @@ def holds(text: str, ended: Mapping[str, Node], children: Callable[[Node], list[
         of_this = {"Errored": "Error"}
         for result in RESULTS[:6]:
             variables[f"{_identifier(name)}.{result}"] = node["phase"] == of_this.get(result, result)
+        variables[f"{_identifier(name)}.Daemoned"] = bool(node.get("daemoned"))
         variables[f"{_identifier(name)}.AnySucceeded"] = "Succeeded" in phases
         variables[f"{_identifier(name)}.AllFailed"] = phases == {"Failed"}
     return evaluate.truth(_identifier(text), variables)

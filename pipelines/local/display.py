@@ -18,7 +18,7 @@ _TAIL_BYTES = 4096
 _TOLD_LINES = 10
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 _WORDS = {"Succeeded": "done", "Failed": "failed", "Error": "error", "Skipped": "skipped", "Omitted": "omitted"}
-_SHOWN = ("Pod", "Suspend", "Skipped")
+_SHOWN = ("Pod", "Suspend", "HTTP", "Skipped")
 
 
 class Display(Protocol):

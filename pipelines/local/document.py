@@ -11,28 +11,49 @@ import yaml
 from pipelines.local.errors import UnreadableWorkflow
 from pipelines.local.language import scalars
 
-KINDS = ("Workflow", "WorkflowTemplate", "ClusterWorkflowTemplate")
+# What can be run, the first kind first where a file holds more than one.
+KINDS = ("Workflow", "CronWorkflow", "WorkflowTemplate", "ClusterWorkflowTemplate")
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MOST_VALUES, _DEEPEST = 1_000_000, 200
 _STRING = "tag:yaml.org,2002:str"
 
 
 def load(source: str | Path) -> dict[str, Any]:
-    """The one Workflow or WorkflowTemplate of a file or of YAML text. Raises UnreadableWorkflow."""
-    where, text = _text(source)
-    objects = [value for value in _values(text, where) if value is not None]
-    found = [value for value in objects if isinstance(value, dict) and value.get("kind") in KINDS]
+    """The one Workflow, CronWorkflow or WorkflowTemplate of a file or of YAML text. Raises UnreadableWorkflow."""
+    return load_with(source)[0]
+
+
+def load_with(source: str | Path, *more: str | Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The one workflow of the first file, and every object of all files: what the workflow may refer to. Raises UnreadableWorkflow."""
+    first = _objects(source)
+    runnable = [[value for value in first if isinstance(value, dict) and value.get("kind") == kind] for kind in KINDS]
+    found: list[dict[str, Any]] = next(filter(None, runnable), [])
     if len(found) != 1:
-        kinds = ", ".join(str(value.get("kind", "no kind")) if isinstance(value, dict) else "no object" for value in objects) or "nothing"
-        raise UnreadableWorkflow(f"{where}: expected one object of kind Workflow or WorkflowTemplate, got {kinds}")
-    return found[0]
+        kinds = ", ".join(str(value.get("kind", "no kind")) if isinstance(value, dict) else "no object" for value in first) or "nothing"
+        raise UnreadableWorkflow(f"{_where(source)}: expected one object of kind {', '.join(KINDS[:-1])} or {KINDS[-1]}, got {kinds}")
+    rest = [value for one in more for value in _objects(one)]
+    return found[0], [without_nulls(value) for value in [*first, *rest] if isinstance(value, dict)]
 
 
-def _text(source: str | Path) -> tuple[str, str]:
+def name_of(value: Mapping[str, Any]) -> str:
+    """The name of an object of which nobody knows yet whether it is in order; empty where it has none."""
+    metadata = value.get("metadata")
+    return str(metadata.get("name") or "") if isinstance(metadata, dict) else ""
+
+
+def _objects(source: str | Path) -> list[Any]:
+    return [value for value in _values(_text(source), _where(source)) if value is not None]
+
+
+def _where(source: str | Path) -> str:
+    return "the text" if isinstance(source, str) and ("\n" in source or ":" in source) else str(source)
+
+
+def _text(source: str | Path) -> str:
     if isinstance(source, str) and ("\n" in source or ":" in source):
-        return "the text", source
+        return source
     try:
-        return str(source), Path(source).read_text()
+        return Path(source).read_text()
     except (OSError, ValueError) as error:
         raise UnreadableWorkflow(f"{source}: cannot be read as text: {error}") from None
 

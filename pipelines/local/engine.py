@@ -14,11 +14,13 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pipelines.local import dag, hooks, leaves, nodes, retry, steps, templates, variables
-from pipelines.local.calls import Attempt, Call, NotStarted, PodRunner
+from pipelines.local import daemons, dag, hooks, leaves, locks, nodes, retry, steps, templates, variables
+from pipelines.local.calls import Attempt, Call, Ended, NotStarted, PodRunner
 from pipelines.local.errors import EvaluationError
 from pipelines.local.language import gotext
+from pipelines.local.memory import Memory
 from pipelines.local.nodes import Node, Nodes
+from pipelines.local.references import Objects
 
 _MAX_DEPTH = 100
 
@@ -34,10 +36,24 @@ class Engine:
     """One run of one workflow."""
 
     def __init__(
-        self, spec: Mapping[str, Any], known: Nodes, workflow: Mapping[str, str], run_pod: PodRunner, clock: Callable[[], float] = time.time
+        self,
+        spec: Mapping[str, Any],
+        known: Nodes,
+        workflow: Mapping[str, str],
+        run_pod: PodRunner,
+        memory: Memory,
+        objects: Objects,
+        said: Callable[[Node], Mapping[str, str] | None],
     ) -> None:
-        """`workflow` are the workflow's own variables (workflow.name, workflow.parameters.A, ...)."""
-        self.spec, self.nodes, self.run_pod, self.clock = spec, known, run_pod, clock
+        """`said` tells the values that a person gave to a node that waits, None where nobody has spoken.
+
+        `workflow` are the workflow's own variables (workflow.name, workflow.parameters.A, ...).
+        """
+        self.spec, self.nodes, self.run_pod, self.memory, self.objects, self.said = spec, known, run_pod, memory, objects, said
+        self.clock: Callable[[], float] = time.time
+        self.daemons = daemons.Daemons()
+        self._locks = locks.Locks()
+        self._begun: dict[str, asyncio.Event] = {}
         self.variables: dict[str, Any] = dict(workflow)
         self.outputs: dict[str, Any] = {}
         self.deadline: float | None = None
@@ -51,9 +67,16 @@ class Engine:
         self.pod_places = asyncio.Semaphore(min(int(self.spec.get("parallelism") or pods_at_once), pods_at_once))
         if self.spec.get("activeDeadlineSeconds") is not None:
             self.deadline = started + float(self.spec["activeDeadlineSeconds"])
+        try:
+            return await self._whole()
+        finally:
+            await self.daemons.close()
+
+    async def _whole(self) -> tuple[str, str]:
         call = Call(self.nodes.workflow, {"template": self.spec["entrypoint"], "arguments": self.spec.get("arguments") or {}}, "step")
         try:
-            entry = await self.execute(call)
+            entry = await hooks.around_workflow(self, call)
+            await self.daemons.stop("", self._stopped)
         except EvaluationError as error:
             return "Error", f"error in entry template execution: {error}"
         phase = "Succeeded" if entry["phase"] in ("Skipped", "Omitted") else entry["phase"]
@@ -76,24 +99,63 @@ class Engine:
             return self.add(call, "Skipped", "Error", message)
         try:
             template = self._ready(call)
-            strategy = templates.retry_strategy(self.spec, template)
-            if strategy is None:
-                return await self._carry_out(Attempt(call, template))
-            return await self._retried(Attempt(call, template), strategy)
+            return await self._locked(call, template)
         except EvaluationError as error:
             self.add(call, "Skipped", "Error", str(error))
             raise
+
+    async def _locked(self, call: Call, template: Mapping[str, Any]) -> Node:
+        """Run a call while it holds the locks that its template needs."""
+        limits = locks.wanted(template, self.objects)
+        kind = "Retry" if templates.retry_strategy(self.spec, template) else _TYPES.get(templates.kind(template), "Pod")
+
+        def waiting(lock: str, message: str) -> None:
+            self.add(call, kind, "Pending", message, synchronizationStatus={"waiting": lock})
+
+        remaining_s = None if self.deadline is None else max(0.0, self.deadline - self.clock())
+        try:
+            async with self._locks.held(limits, waiting, remaining_s):
+                known = self.nodes.find(call.name)
+                if known is not None and known.pop("synchronizationStatus", None):
+                    self.nodes.mark(known, "Pending", "")
+                return await self._remembered(call, template, kind)
+        except locks.TooLate:
+            return self.add(call, kind, "Failed", "Step exceeded its deadline")
+
+    async def _remembered(self, call: Call, template: Mapping[str, Any], kind: str) -> Node:
+        """Run a call, unless what it would leave is kept in a cache."""
+        memoize = template.get("memoize")
+        outputs = self.memory.recall(memoize) if memoize else None
+        if memoize:
+            told = {"hit": outputs is not None, "key": memoize["key"], "cacheName": memoize["cache"]["configMap"].get("name", "")}
+            node = self.add(call, kind, "Pending", memoizationStatus=told)
+            if outputs is not None:
+                return self.end(node, "Succeeded", outputs=outputs)
+        node = await self._tried(Attempt(call, dict(template)))
+        if memoize and node["phase"] == "Succeeded":
+            self.memory.keep(memoize, node)
+        return node
+
+    async def _tried(self, attempt: Attempt) -> Node:
+        strategy = templates.retry_strategy(self.spec, attempt.template)
+        return await (self._carry_out(attempt) if strategy is None else self._retried(attempt, strategy))
 
     def add(self, call: Call, kind: str, phase: str, message: str | None = None, **fields: Any) -> Node:
         """The node of a call: made, or, where there is one, put into the phase."""
         known = self.nodes.find(call.name)
         flag = {"hooked": True} if call.hooked else {}
-        told = {"templateName": call.holder.get("template", ""), "nodeFlag": flag, **fields}
+        told = {**templates.named(call.holder), "nodeFlag": flag, **fields}
         if known is None or not nodes.fulfilled(known):
             known = self.nodes.add(call.name, kind, phase, call.boundary, message, **told)
         for parent in call.parents:
             self.nodes.connect(parent, known)
+        if phase == "Running" and call.name in self._begun:
+            self._begun.pop(call.name).set()
         return known
+
+    def begun(self, call: Call) -> asyncio.Event:
+        """What tells that the node of a call runs."""
+        return self._begun.setdefault(call.name, asyncio.Event())
 
     def start(self, attempt: Attempt, kind: str) -> Node:
         """The node of an attempt, running, with the inputs it has."""
@@ -107,7 +169,7 @@ class Engine:
             node["outputs"] = dict(outputs)
             self._export(outputs)
         boundary = self._boundaries.get(node.get("boundaryID", ""))
-        if boundary and phase in nodes.FAILED and node["type"] in ("Pod", "Steps", "DAG"):
+        if boundary and phase in nodes.FAILED and node["type"] in ("Pod", "Steps", "DAG", "HTTP"):
             boundary.failed = True
         return self.nodes.mark(node, phase, message)
 
@@ -147,6 +209,10 @@ class Engine:
                 end = decision.deadline
                 self.nodes.mark(node, "Running", "")
             await self._next_attempt(attempt, strategy, node, end)
+            daemon = next((one for one in self.nodes.attempts(node) if one.get("daemoned")), None)
+            if daemon is not None:
+                node |= {"daemoned": True, "podIP": daemon["podIP"]}
+                return self.nodes.mark(node, "Running", "")
 
     async def _next_attempt(self, attempt: Attempt, strategy: Mapping[str, Any], node: Node, end: float | None) -> None:
         """The next attempt, or the last one again if it had not ended."""
@@ -168,11 +234,30 @@ class Engine:
     async def _carry_out(self, attempt: Attempt) -> Node:
         boundary = self._boundaries.get(attempt.call.boundary)
         if boundary is None:
-            return await _KINDS[templates.kind(attempt.template)](self, attempt)
+            return await self._with_daemons(attempt)
         async with boundary.places:
             if boundary.fails_fast and boundary.failed:
                 raise NotStarted
+            return await self._with_daemons(attempt)
+
+    async def _with_daemons(self, attempt: Attempt) -> Node:
+        """Carry an attempt out; the daemons in it end with it."""
+        try:
             return await _KINDS[templates.kind(attempt.template)](self, attempt)
+        finally:
+            node = self.nodes.find(attempt.call.name)
+            if node is not None and nodes.fulfilled(node):
+                await self.daemons.stop(node["id"], self._stopped)
+
+    def _stopped(self, daemon: Node) -> None:
+        self.end_daemon(daemon, Ended("Succeeded"))
+
+    def end_daemon(self, daemon: Node, how: Ended) -> None:
+        """End a daemon, and the Retry node whose attempt it is."""
+        around = [node for node in self.nodes if node.get("daemoned") and daemon["id"] in node.get("children", ())]
+        for node in [daemon, *(node for node in around if node["type"] == "Retry")]:
+            node.pop("daemoned", None)
+            self.end(node, how.phase, how.message, how.outputs)
 
     def _export(self, outputs: Mapping[str, Any]) -> None:
         for kind in ("parameters", "artifacts"):
@@ -188,11 +273,15 @@ class Engine:
             self.variables[f"workflow.outputs.parameters.{told['name']}"] = gotext.any_string(output["value"])
 
 
+# The types of nodes whose templates are no pods.
+_TYPES = {"steps": "Steps", "dag": "DAG", "suspend": "Suspend", "http": "HTTP"}
 # How each kind of template is carried out: one row for each of templates.KINDS.
 _KINDS: Mapping[str, Callable[[Engine, Attempt], Awaitable[Node]]] = {
     "container": leaves.run_pod,
+    "containerSet": leaves.run_pod,
     "script": leaves.run_pod,
     "steps": steps.run_steps,
     "dag": dag.run_dag,
     "suspend": leaves.run_suspend,
+    "http": leaves.run_http,
 }

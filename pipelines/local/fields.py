@@ -3,13 +3,12 @@
 A row is `name kind` for a field that is honoured (`name kind required` for one that must be there), `name - reason` for one that
 changes nothing here, and `name ! reason` for one that must not be overlooked. A kind is text, bool, whole (number), scalar (text,
 number or boolean), whole-or-text, items, any, volume, podSpecPatch, a section of this table, [a list] or {a map} of these.
-Fields inside ignored and refused ones need no rows.
+A section `[A of B]` has the rows of B, where it has none of the same name itself. Fields inside ignored and refused ones need no rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Verdict = Literal["honoured", "ignored", "refused"]
@@ -35,6 +34,26 @@ metadata ObjectMeta
 spec WorkflowSpec required
 status - a new run begins without one
 
+[CronWorkflow]
+apiVersion text
+kind text
+metadata ObjectMeta required
+spec CronWorkflowSpec required
+status - a run does not know it
+
+[CronWorkflowSpec]
+workflowSpec WorkflowSpec required
+workflowMetadata CronMetadata
+concurrencyPolicy - a run starts when you say so
+failedJobsHistoryLimit - a run's folder stays until you remove it
+schedules - a run starts when you say so
+startingDeadlineSeconds - a run starts when you say so
+stopStrategy - a run starts when you say so
+successfulJobsHistoryLimit - a run's folder stays until you remove it
+suspend - a run starts when you say so
+timezone - a run starts when you say so
+when - a run starts when you say so
+
 [ObjectMeta]
 name text
 generateName text
@@ -52,8 +71,12 @@ ownerReferences - nobody owns a run
 resourceVersion - nothing counts it
 selfLink - there is no server
 
+[CronMetadata of ObjectMeta]
+name - a run is named after the CronWorkflow
+generateName - a run is named after the CronWorkflow
+
 [WorkflowSpec]
-entrypoint text required
+entrypoint text
 arguments Arguments
 templates [Template]
 templateDefaults Template
@@ -93,7 +116,7 @@ podSpecPatch podSpecPatch
 shutdown ! stop a run with Ctrl-C
 suspend ! a run cannot begin suspended
 synchronization - a workspace takes one run at a time
-workflowTemplateRef ! templates of another object are not looked up; give the WorkflowTemplate itself
+workflowTemplateRef WorkflowTemplateRef
 
 [WorkflowMetadata]
 labels {scalar}
@@ -116,7 +139,7 @@ azureDisk volume
 azureFile volume
 cephfs volume
 cinder volume
-configMap volume
+configMap ConfigMapVolume
 csi volume
 downwardAPI volume
 ephemeral volume
@@ -136,13 +159,30 @@ projected volume
 quobyte volume
 rbd volume
 scaleIO volume
-secret volume
+secret SecretVolume
 storageos volume
 vsphereVolume volume
 
 [EmptyDir]
 medium - it is a folder
 sizeLimit - it is a folder
+
+[ConfigMapVolume]
+name text
+items [KeyToPath]
+optional bool
+defaultMode - the files are yours
+
+[SecretVolume]
+secretName text
+items [KeyToPath]
+optional bool
+defaultMode - the files are yours
+
+[KeyToPath]
+key text required
+path text required
+mode - the files are yours
 
 [PersistentVolumeClaimSource]
 claimName text required
@@ -177,7 +217,7 @@ default scalar
 parameter text
 expression text
 supplied any
-configMapKeyRef ! ConfigMaps need a cluster; give the value with -p
+configMapKeyRef KeyRef
 event ! there are no events on one machine
 jqFilter ! it belongs to resource templates
 jsonPath ! it belongs to resource templates
@@ -195,17 +235,41 @@ archive any
 archiveLogs - logs stay in the run's folder
 artifactGC - artifacts stay in the run's folder
 deleted - it is written by the run
-fromExpression ! artifacts by expression are not supported
-subPath ! parts of artifacts are not supported
-artifactory ! artifacts lie in the run's folder only
-azure ! artifacts lie in the run's folder only
-gcs ! artifacts lie in the run's folder only
-git ! artifacts lie in the run's folder only
-hdfs ! artifacts lie in the run's folder only
-http ! artifacts lie in the run's folder only
-oss ! artifacts lie in the run's folder only
-plugin ! artifacts lie in the run's folder only
-s3 ! artifacts lie in the run's folder only
+fromExpression text
+subPath text
+artifactory ! artifacts lie in the workspace, or are downloaded by HTTP
+azure ! artifacts lie in the workspace, or are downloaded by HTTP
+gcs ! artifacts lie in the workspace, or are downloaded by HTTP
+git ! artifacts lie in the workspace, or are downloaded by HTTP
+hdfs ! artifacts lie in the workspace, or are downloaded by HTTP
+http HttpArtifact
+oss ! artifacts lie in the workspace, or are downloaded by HTTP
+plugin ! artifacts lie in the workspace, or are downloaded by HTTP
+s3 S3Artifact
+
+[HttpArtifact]
+url text required
+headers [Header]
+auth ! only servers that anybody may read are supported
+
+[Header]
+name text required
+value text
+
+[S3Artifact]
+key text
+accessKeySecret ! the workspace stands for the default repository; give the key alone
+bucket ! the workspace stands for the default repository; give the key alone
+caSecret ! the workspace stands for the default repository; give the key alone
+createBucketIfNotPresent ! the workspace stands for the default repository; give the key alone
+encryptionOptions ! the workspace stands for the default repository; give the key alone
+endpoint ! the workspace stands for the default repository; give the key alone
+insecure ! the workspace stands for the default repository; give the key alone
+region ! the workspace stands for the default repository; give the key alone
+roleARN ! the workspace stands for the default repository; give the key alone
+secretKeySecret ! the workspace stands for the default repository; give the key alone
+sessionTokenSecret ! the workspace stands for the default repository; give the key alone
+useSDKCreds ! the workspace stands for the default repository; give the key alone
 
 [RawArtifact]
 data text required
@@ -239,17 +303,63 @@ schedulerName - there is one machine
 securityContext - processes run as you
 serviceAccountName - processes run as you
 tolerations - there is one machine
-containerSet ! several containers in a pod are not supported
-daemon ! daemon containers are not supported
+containerSet ContainerSet
+daemon bool
 data ! data templates are not supported
-http ! HTTP templates are not supported
-initContainers ! init containers are not supported
-memoize ! results are not memoized
+http Http
+initContainers [UserContainer]
+memoize Memoize
 plugin ! plugins need a cluster
 podSpecPatch podSpecPatch
 resource ! resource templates need a cluster
-sidecars ! sidecars are not supported
-synchronization ! mutexes and semaphores are not supported
+sidecars [UserContainer]
+synchronization Synchronization
+
+[Http]
+url text required
+method text
+headers [HttpHeader]
+body text
+bodyFrom HttpBody
+timeoutSeconds whole
+successCondition text
+insecureSkipVerify bool
+
+[HttpHeader]
+name text required
+value text
+valueFrom HttpHeaderSource
+
+[HttpHeaderSource]
+secretKeyRef KeyRef
+
+[HttpBody]
+bytes text
+
+[Memoize]
+key text required
+cache Cache required
+maxAge text
+
+[Cache]
+configMap CacheRef required
+
+[CacheRef]
+name text
+
+[Synchronization]
+mutexes [Mutex]
+semaphores [Semaphore]
+
+[Mutex]
+name text
+namespace text
+database - a lock is one of the run
+
+[Semaphore]
+configMapKeyRef KeyRef
+namespace text
+database ! there is no database that holds the limit
 
 [Step]
 name text required
@@ -263,7 +373,7 @@ withSequence Sequence
 continueOn ContinueOn
 onExit text
 hooks {LifecycleHook}
-templateRef ! templates of another object are not looked up
+templateRef TemplateRef
 
 [Dag]
 tasks [Task] required
@@ -284,13 +394,22 @@ withSequence Sequence
 continueOn ContinueOn
 onExit text
 hooks {LifecycleHook}
-templateRef ! templates of another object are not looked up
+templateRef TemplateRef
+
+[TemplateRef]
+name text required
+template text required
+clusterScope bool
+
+[WorkflowTemplateRef]
+name text required
+clusterScope bool
 
 [LifecycleHook]
 template text
 arguments Arguments
 expression text
-templateRef ! templates of another object are not looked up
+templateRef TemplateRef
 
 [Sequence]
 count whole-or-text
@@ -329,7 +448,7 @@ imagePullPolicy - images are not used
 name - a pod has one container
 livenessProbe - Argo's pods are not restarted either
 ports - a process opens what it likes
-readinessProbe - nothing waits for it
+readinessProbe any
 resources - a process takes what the machine has
 resizePolicy - a process takes what the machine has
 securityContext - processes run as you
@@ -337,44 +456,63 @@ startupProbe - nothing waits for it
 terminationMessagePath - the exit code tells
 terminationMessagePolicy - the exit code tells
 tty - output goes to the log
-envFrom ! variables from ConfigMaps and Secrets need a cluster; write them as env
+envFrom [EnvFrom]
 lifecycle ! hooks of containers are not supported
 restartPolicy ! restarting a container alone is not supported
+restartPolicyRules ! restarting a container alone is not supported
 stdin ! standard input is empty
 stdinOnce ! standard input is empty
 volumeDevices ! block devices are not supported
 
-[Script]
+[Script of Container]
 source text required
-command [text]
-args [text]
-env [EnvVar]
-workingDir text
+
+[UserContainer of Container]
+name text required
+mirrorVolumeMounts bool
+
+[ContainerNode of Container]
+name text required
+dependencies [text]
+
+[ContainerSet]
+containers [ContainerNode] required
 volumeMounts [VolumeMount]
-image - a process of this machine runs instead
-imagePullPolicy - images are not used
-name - a pod has one container
-livenessProbe - Argo's pods are not restarted either
-ports - a process opens what it likes
-readinessProbe - nothing waits for it
-resources - a process takes what the machine has
-resizePolicy - a process takes what the machine has
-securityContext - processes run as you
-startupProbe - nothing waits for it
-terminationMessagePath - the exit code tells
-terminationMessagePolicy - the exit code tells
-tty - output goes to the log
-envFrom ! variables from ConfigMaps and Secrets need a cluster; write them as env
-lifecycle ! hooks of containers are not supported
-restartPolicy ! restarting a container alone is not supported
-stdin ! standard input is empty
-stdinOnce ! standard input is empty
-volumeDevices ! block devices are not supported
+retryStrategy ContainerSetRetry
+
+[ContainerSetRetry]
+duration text
+retries whole-or-text required
 
 [EnvVar]
 name text required
 value text
-valueFrom ! variables from the cluster are not there; write a value
+valueFrom EnvVarSource
+
+[EnvVarSource]
+configMapKeyRef KeyRef
+secretKeyRef KeyRef
+fieldRef FieldRef
+fileKeyRef ! there is no image to hold the file
+resourceFieldRef ! a process takes what the machine has
+
+[KeyRef]
+name text
+key text required
+optional bool
+
+[FieldRef]
+fieldPath text required
+apiVersion - there is one version of a pod
+
+[EnvFrom]
+configMapRef ObjectRef
+secretRef ObjectRef
+prefix text
+
+[ObjectRef]
+name text
+optional bool
 
 [VolumeMount]
 name text required
@@ -387,17 +525,21 @@ subPathExpr ! paths made of variables are not supported
 """
 
 
-def _parsed() -> Iterator[Field]:
+def _parsed() -> dict[str, dict[str, Field]]:
+    sections: dict[str, dict[str, Field]] = {}
+    rows: dict[str, Field] = {}
     section = ""
     for line in filter(None, _TABLE.splitlines()):
         if line.startswith("["):
-            section = line[1:-1]
+            section, _, base = line[1:-1].partition(" of ")
+            rows = sections[section] = {row.name: replace(row, section=section) for row in sections.get(base, {}).values()}
             continue
         name, mark, *rest = line.split(" ", 2)
         if mark in "-!":
-            yield Field(section, name, "ignored" if mark == "-" else "refused", "", rest[0])
+            rows[name] = Field(section, name, "ignored" if mark == "-" else "refused", "", rest[0])
         else:
-            yield Field(section, name, "honoured", mark, "", rest == ["required"])
+            rows[name] = Field(section, name, "honoured", mark, "", rest == ["required"])
+    return sections
 
 
-FIELDS: tuple[Field, ...] = tuple(_parsed())
+FIELDS: tuple[Field, ...] = tuple(row for rows in _parsed().values() for row in rows.values())

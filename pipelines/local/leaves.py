@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+import math
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from pipelines.local.calls import Attempt, Deadline
+from pipelines.local import daemons, nodes, requests, waiting
+from pipelines.local.calls import Attempt, Deadline, Told
 from pipelines.local.errors import EvaluationError
 from pipelines.local.language import gotext
 from pipelines.local.nodes import Node
@@ -14,32 +17,83 @@ if TYPE_CHECKING:
     from pipelines.local.engine import Engine
 
 _TOO_LONG = "Pod was active on the node longer than the specified deadline"
+# How often it is looked whether a person has spoken.
+_LOOK_S = 0.2
 _PAST = "Step exceeded its deadline"
 
 
 async def run_pod(engine: Engine, attempt: Attempt) -> Node:
-    """Run a container or a script once."""
+    """Run a container, a script or a set of containers once."""
     async with engine.pod_places:
         node = engine.start(attempt, "Pod")
         deadline = _deadline(engine, attempt)
         if deadline is not None and deadline.moment <= engine.clock():
             return engine.end(node, "Failed", _PAST)
+        told = _set_nodes(engine, node, attempt.template)
+        if attempt.template.get("daemon"):
+            return await _run_daemon(engine, attempt, node, told)
         try:
-            ended = await engine.run_pod(node, attempt.template, deadline, attempt.call.wants_result)
+            ended = await engine.run_pod(node, attempt.template, deadline, attempt.call.wants_result, told)
         except EvaluationError as error:
             engine.end(node, "Error", str(error))
             raise
         return engine.end(node, ended.phase, ended.message, ended.outputs)
 
 
+async def _run_daemon(engine: Engine, attempt: Attempt, node: Node, told: Told) -> Node:
+    """Start a pod that goes on while the steps after it run."""
+    pod = asyncio.ensure_future(engine.run_pod(node, attempt.template, None, attempt.call.wants_result, told))
+
+    if not await engine.daemons.begin(node, attempt.template, pod, engine.end_daemon):
+        engine.end_daemon(node, daemons.outcome(pod))
+        return node
+    node |= {"daemoned": True, "podIP": daemons.IP}
+    return engine.nodes.mark(node, "Running")
+
+
+async def run_http(engine: Engine, attempt: Attempt) -> Node:
+    """Send a request once."""
+    node = engine.start(attempt, "HTTP")
+    try:
+        ended = await requests.answered(attempt.template["http"], engine.objects)
+    except EvaluationError as error:
+        return engine.end(node, "Error", str(error))
+    return engine.end(node, ended.phase, ended.message, ended.outputs)
+
+
+def _set_nodes(engine: Engine, node: Node, template: Mapping[str, Any]) -> Callable[[str, int | None], None]:
+    """The nodes of a set's containers, each after those it depends on; and what tells them how they go."""
+    listed = (template.get("containerSet") or {}).get("containers") or []
+    inner = {one["name"]: engine.nodes.add(f"{node['name']}.{one['name']}", "Container", "Pending", node["id"]) for one in listed}
+    for one in listed:
+        for parent in [inner[name] for name in one.get("dependencies") or []] or [node]:
+            engine.nodes.connect(parent, inner[one["name"]])
+
+    def told(name: str, code: int | None) -> None:
+        if name in inner:
+            phase = "Running" if code is None else {0: "Succeeded", 64: "Error"}.get(code, "Failed")
+            engine.nodes.mark(inner[name], phase, f"{name}: Error (exit code {code}): " if code else None)
+
+    return told
+
+
 async def run_suspend(engine: Engine, attempt: Attempt) -> Node:
-    """Wait for as long as the template says."""
+    """Wait for as long as the template says, or until a person lets it go on."""
     node = engine.start(attempt, "Suspend")
-    wait_s = gotext.duration_or_seconds(gotext.any_string(attempt.template["suspend"].get("duration")))
-    until = engine.clock() + wait_s
-    await engine.sleep_until(until)
-    if engine.clock() < until and engine.deadline is not None:
-        return engine.end(node, "Failed", _PAST)
+    declared = waiting.awaited(attempt.template)
+    if declared:
+        node["outputs"] = declared
+        engine.nodes.mark(node, "Running")
+    duration = attempt.template["suspend"].get("duration")
+    ends = nodes.seconds(node["startedAt"]) + gotext.duration_or_seconds(gotext.any_string(duration)) if duration is not None else math.inf
+    while engine.clock() < ends:
+        values = engine.said(node)
+        if values is not None:
+            node.pop("outputs", None)
+            return engine.end(node, "Succeeded", outputs=waiting.outputs(attempt.template, values))
+        if engine.deadline is not None and engine.clock() >= engine.deadline:
+            return engine.end(node, "Failed", _PAST)
+        await engine.sleep_until(min(ends, engine.clock() + _LOOK_S))
     return engine.end(node, "Succeeded", outputs=_supplied(attempt.template))
 
 

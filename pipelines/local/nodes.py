@@ -67,8 +67,9 @@ class Nodes:
         self._edges = {(parent, child) for parent, node in by_id.items() for child in node.get("children") or ()}
 
     def reopen(self, template_names: Collection[str]) -> None:
-        """Have the succeeded nodes of some templates run again: they, and what encloses them, have not ended."""
+        """Have the succeeded nodes of some templates run again, and the daemons: they, and what encloses them, have not ended."""
         reopened = [node for node in self if node.get("templateName") in template_names and node["phase"] == "Succeeded"]
+        reopened += [node for node in self if node.pop("daemoned", None)]
         while reopened:
             node = reopened.pop()
             node["phase"] = "Running"
@@ -104,8 +105,10 @@ class Nodes:
         identity = node_id(self.workflow, name)
         if identity in self.by_id:
             known = self.by_id[identity]
-            if known["type"] == "Pod" and phase == "Running":
+            if known["type"] in ("Pod", "Container") and phase not in FULFILLED:
                 known["startedAt"] = moment(self._clock())
+                known.pop("finishedAt", None)
+            known |= {key: value for key, value in fields.items() if value and key not in known}
             return self.mark(known, phase, message)
         node: Node = {"id": identity, "name": name, "displayName": self._display_name(name, boundary), "type": kind, "phase": phase}
         node |= {key: value for key, value in {"boundaryID": boundary, "message": message, **fields}.items() if value}
@@ -140,9 +143,11 @@ class Nodes:
         """The ids of the last nodes inside a node: what comes next follows these."""
         node = self.by_id[identity]
         children = node.get("children") or []
-        if node["type"] in ("Skipped", "Suspend", "Pod"):
+        if node["type"] in ("Skipped", "Suspend", "HTTP"):
             return [identity]
-        if node["type"] == "TaskGroup":
+        if node["type"] in ("TaskGroup", "Pod", "Container"):
+            inside = {"Pod": identity, "Container": node.get("boundaryID")}.get(node["type"])
+            children = [child for child in children if inside is None or self.by_id[child].get("boundaryID") == inside]
             return [last for child in children for last in self.outbound(child)] or [identity]
         if node["type"] == "Retry" and children:
             return [children[-1]]

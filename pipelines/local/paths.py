@@ -13,13 +13,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipelines.local import templates
+
 # Stand for the folders of the pod and of the run until there are such.
 POD, RUN = "\ue000pod\ue000", "\ue000run\ue000"
 _BEFORE, _AFTER = r"(?:(?<=file://)|(?<![\w./\-$}~)\]*?]))", r"(?![\w\-]|\.\w|\{\{)"
 # Where a mount's folder on this machine stands in a rewritten template.
 FOLDER = "folder"
-# A template's own parts whose text names paths of its container.
-_CONTAINERS = ("container", "script")
+# What a process shares with the machine, as a container with its image.
+OF_IMAGE = re.compile(r"/(bin|boot|dev|etc|lib|lib64|proc|sbin|sys|usr)(/|$)")
 _TEXTS = ("command", "args", "workingDir", "source")
 
 
@@ -51,9 +53,9 @@ def localize(spec: Mapping[str, Any], extra: Mapping[str, str], volumes: Mapping
     names. Other claims are folders of the run, other volumes private to each pod.
     """
     volumes = _folders(spec, volumes)
-    templates = list(spec.get("templates") or [])
-    shared = {**_shared(templates, volumes), **extra}
-    local = {**spec, "templates": [_template(template, extra, volumes, shared) for template in templates]}
+    listed = list(spec.get("templates") or [])
+    shared = {**_shared(listed, volumes), **extra}
+    local = {**spec, "templates": [_template(template, extra, volumes, shared) for template in listed]}
     if "arguments" in spec:
         local["arguments"] = _parameters(spec["arguments"], shared)
     return local
@@ -81,17 +83,17 @@ def _folders(spec: Mapping[str, Any], volumes: Mapping[str, str]) -> dict[str, s
 def mounts(template: Mapping[str, Any], volumes: Mapping[str, str]) -> dict[str, str]:
     """The path on this machine of each mountPath of a template."""
     found: dict[str, str] = {}
-    for part in _CONTAINERS:
-        for mount in (template.get(part) or {}).get("volumeMounts") or []:
+    for _, container in templates.containers(template):
+        for mount in container.get("volumeMounts") or []:
             folder = volumes.get(mount["name"], f"{POD}/volumes/{mount['name']}")
             found[posixpath.normpath(mount["mountPath"])] = posixpath.join(folder, mount.get("subPath", "")).rstrip("/")
     return found
 
 
-def _shared(templates: Sequence[Mapping[str, Any]], volumes: Mapping[str, str]) -> dict[str, str]:
+def _shared(listed: Sequence[Mapping[str, Any]], volumes: Mapping[str, str]) -> dict[str, str]:
     """What a path means wherever it is mounted; a path that means two things is left alone."""
     found: dict[str, set[str]] = {}
-    for template in templates:
+    for template in listed:
         for path, folder in mounts(template, volumes).items():
             found.setdefault(path, set()).add(folder)
     return {path: folder for path, folders in found.items() if len(folders) == 1 for folder in folders if POD not in folder}
@@ -100,21 +102,21 @@ def _shared(templates: Sequence[Mapping[str, Any]], volumes: Mapping[str, str]) 
 def _template(
     template: Mapping[str, Any], extra: Mapping[str, str], volumes: Mapping[str, str], shared: Mapping[str, str]
 ) -> dict[str, Any]:
-    local = dict(template)
-    if not any(part in template for part in _CONTAINERS):
-        if "steps" in template:
-            local["steps"] = [[_holder(step, extra, volumes, shared) for step in group] for group in template["steps"]]
-        if "dag" in template:
-            tasks = [_holder(task, extra, volumes, shared) for task in template["dag"]["tasks"]]
-            local["dag"] = {**template["dag"], "tasks": tasks}
+    if not templates.is_pod(template):
+        local = templates.with_holders(template, lambda holder, _path: _holder(holder, extra, volumes, shared))
         if "inputs" in template:
             local["inputs"] = _parameters(template["inputs"], shared)
         return local
+    template = templates.with_mounts(template)
     known = {**mounts(template, volumes), **extra}
-    mapping = {**_private(template, known), **known}
-    for part in _CONTAINERS:
-        if part in template:
-            local[part] = _container(template[part], mapping, mounts({part: template[part]}, volumes))
+    private = _private(template, known)
+    mapping = {**private, **known}
+
+    def localized(container: Mapping[str, Any]) -> Mapping[str, Any]:
+        mounted = mounts({"container": container}, volumes)
+        return _container(container, {**private, **mounted, **extra}, mounted)
+
+    local = templates.with_containers(template, localized)
     for part in ("inputs", "outputs"):
         if part in template:
             local[part] = _located(_parameters(template[part], mapping), mapping)
@@ -129,6 +131,8 @@ def _private(template: Mapping[str, Any], known: Mapping[str, str]) -> dict[str,
         paths.update(artifact.get("path", "") for artifact in section.get("artifacts") or [])
         paths.update((parameter.get("valueFrom") or {}).get("path", "") for parameter in section.get("parameters") or [])
     absolute = [path for path in map(posixpath.normpath, filter(None, paths)) if path.startswith("/")]
+    # A step that makes the folder of its output names the folder, too.
+    absolute += [folder for folder in map(posixpath.dirname, absolute) if folder.count("/") > 1 and not OF_IMAGE.match(folder)]
     return {path: f"{POD}/files{path}" for path in absolute if not any(f"{path}/".startswith(f"{folder}/") for folder in known)}
 
 

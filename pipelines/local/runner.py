@@ -9,18 +9,21 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pipelines.local import checks, document, nodes, pod_patch, problems, state, templates, variables
+from pipelines.local import checks, configs, document, nodes, outline, pod_patch, references, state, templates, variables, waiting
 from pipelines.local import paths as local_paths
 from pipelines.local.containers import Containers
 from pipelines.local.display import Display, display_for
 from pipelines.local.engine import Engine
 from pipelines.local.errors import Problem, RefusedWorkflow, StorageFailed
+from pipelines.local.memory import Memory
 from pipelines.local.nodes import Node, Nodes
+from pipelines.local.pod_checks import Around
 from pipelines.local.pods import Executor, Processes, is_missing
 
 _TICK_S = 0.2
@@ -47,6 +50,7 @@ class _Plan:
 
     submitted: Mapping[str, Any]
     local: Mapping[str, Any]
+    objects: references.Objects
     digest: str
     notes: tuple[str, ...]
 
@@ -54,21 +58,37 @@ class _Plan:
 def problems_of(
     workflow: Mapping[str, Any],
     *,
+    objects: references.Objects = (),
     parameters: Mapping[str, str] | None = None,
     paths: Mapping[str, Path] | None = None,
     volumes: Mapping[str, Path] | None = None,
 ) -> list[Problem]:
     """Everything that would keep a workflow from running here; nothing is started or written."""
     try:
-        _plan(workflow, parameters or {}, paths or {}, volumes or {})
+        _plan(workflow, objects, parameters or {}, _absolute(paths), _absolute(volumes))
     except RefusedWorkflow as refused:
         return list(refused.problems)
     return []
 
 
+def outline_of(
+    workflow: Mapping[str, Any],
+    *,
+    objects: references.Objects = (),
+    parameters: Mapping[str, str] | None = None,
+    paths: Mapping[str, Path] | None = None,
+    volumes: Mapping[str, Path] | None = None,
+) -> list[str]:
+    """What would run, as lines of text; nothing is started or written. Raises RefusedWorkflow."""
+    plan = _plan(workflow, objects, parameters or {}, _absolute(paths), _absolute(volumes))
+    known = variables.of_workflow(plan.local, "", "", 0.0)
+    return list(outline.lines(plan.local, {name: value for name, value in known.items() if name.startswith("workflow.parameters.")}))
+
+
 def run(
     workflow: Mapping[str, Any],
     *,
+    objects: references.Objects = (),
     parameters: Mapping[str, str] | None = None,
     workspace: Path,
     paths: Mapping[str, Path] | None = None,
@@ -76,15 +96,15 @@ def run(
     again: Collection[str] = (),
     display: Display | None = None,
 ) -> Run:
-    """Run a Workflow or a WorkflowTemplate, or go on with its newest run if that has not finished.
+    """Run a Workflow, a CronWorkflow or a WorkflowTemplate, or go on with its newest run if that has not finished.
 
-    `parameters` take the place of the workflow's own; they are this machine's, and no path in them is rewritten. `paths` maps
-    further container paths, `volumes` gives the folders of volumes by their names or their claims' names. `again` names templates
-    whose pods are run again when a run goes on, though they had succeeded: what they started has gone with the interruption.
-    Everything else is kept in WORKSPACE/runs. Raises RunnerError, before anything starts, for a workflow that cannot run and for
-    a workspace in use.
+    `objects` are those that the workflow may refer to. `parameters` take the place of the workflow's own; they are this machine's,
+    and no path in them is rewritten. `paths` maps further container paths, `volumes` gives the folders of volumes by their names or
+    their claims' names. `again` names templates whose pods are run again when a run goes on, though they had succeeded: what they
+    started has gone with the interruption. Everything else is kept in WORKSPACE/runs. Raises RunnerError, before anything starts,
+    for a workflow that cannot run and for a workspace in use.
     """
-    plan = _plan(workflow, parameters or {}, paths or {}, volumes or {})
+    plan = _plan(workflow, objects, parameters or {}, _absolute(paths), _absolute(volumes))
     with _storage_errors(), state.locked(workspace.absolute()):
         found = state.RunFolder.unfinished(workspace.absolute(), plan.digest)
         folder = found or state.RunFolder.create(workspace.absolute(), plan.submitted, *_names(plan.submitted), plan.digest)
@@ -116,28 +136,45 @@ def _first_os_error(error: BaseException) -> OSError | None:
     return error if isinstance(error, OSError) else None
 
 
-def _plan(workflow: Mapping[str, Any], parameters: Mapping[str, str], extra: Mapping[str, Path], volumes: Mapping[str, Path]) -> _Plan:
+def _plan(
+    workflow: Mapping[str, Any],
+    objects: references.Objects,
+    parameters: Mapping[str, str],
+    extra: Mapping[str, str],
+    volumes: Mapping[str, str],
+) -> _Plan:
     workflow = document.without_nulls(workflow)
-    found = list(problems.of_fields(workflow))
+    _refuse(references.of_fields(workflow, objects))
+    workflow = references.whole(workflow, objects)
+    spec, places, found = references.copied(workflow, objects)
+    _refuse(found)
+    digest = state.digest({**workflow, "spec": spec}, parameters)
+    spec = local_paths.localize(pod_patch.applied(templates.with_defaults(spec)), extra, volumes)
+    local, found = configs.with_parameters(document.submitted({**workflow, "spec": spec}, parameters), objects, places)
+    _refuse(found)
+    _refuse(checks.of_meaning(local, Around(local["spec"], objects, volumes, is_missing), places))
+    return _Plan(document.submitted(workflow, parameters), local, objects, digest, _notes(local))
+
+
+def _refuse(found: Sequence[Problem]) -> None:
     if found:
         raise RefusedWorkflow(found)
-    submitted = document.submitted(workflow, parameters)
-    folders = {name: str(folder.absolute()) for name, folder in volumes.items()}
-    spec = local_paths.localize(
-        templates.with_defaults(workflow["spec"]), {path: str(target.absolute()) for path, target in extra.items()}, folders
-    )
-    local = document.submitted({**workflow, "spec": spec}, parameters)
-    found = checks.of_meaning(local, folders, is_missing)
-    if found:
-        raise RefusedWorkflow(found)
-    return _Plan(submitted, local, state.digest(workflow, parameters), _notes(local))
+
+
+def _absolute(folders: Mapping[str, Path] | None) -> dict[str, str]:
+    return {name: str(folder.absolute()) for name, folder in (folders or {}).items()}
 
 
 def _notes(local: Mapping[str, Any]) -> tuple[str, ...]:
     """What a person should know of how the workflow runs here, once."""
     pods = [template for template in local["spec"].get("templates") or [] if templates.is_pod(template)]
-    named = any(templates.container(template).get("image") for template in pods)
-    return ("steps run as processes of this machine; images are not used",) if named else ()
+    named = any(container.get("image") for template in pods for _, container in templates.containers(template))
+    waits = any("suspend" in one and one["suspend"].get("duration") is None for one in local["spec"].get("templates") or [])
+    notes = (
+        (named, "steps run as processes of this machine; images are not used"),
+        (waits, "a step that waits for a person goes on by the command resume"),
+    )
+    return tuple(note for applies, note in notes if applies)
 
 
 def _names(submitted: Mapping[str, Any]) -> tuple[str, str]:
@@ -187,9 +224,10 @@ class _Session:
         spec = local_paths.fill(plan.local["spec"], local_paths.RUN, folder.path)
         grace_s = pod_patch.grace_s(spec.get("podSpecPatch"), _GRACE_S)
         environment = {**os.environ, "ARGO_WORKFLOW_NAME": identity.name, "ARGO_WORKFLOW_UID": identity.uid}
-        run_pod = Containers(folder.path, executor, environment, grace_s, folder.flush)
+        run_pod = Containers(folder.path, executor, environment, spec, plan.objects, folder.flush, grace_s)
         own = variables.of_workflow({**plan.local, "spec": spec}, identity.name, identity.uid, identity.created)
-        return Engine(spec, known, own, run_pod)
+        memory = Memory(folder.path.parent / "caches", folder.path, plan.objects, time.time)
+        return Engine(spec, known, own, run_pod, memory, plan.objects, partial(waiting.said, folder.path))
 
     async def _carry_out(self, engine: Engine, executor: Executor, started: float) -> tuple[str, str]:
         work = asyncio.ensure_future(engine.run(pods_at_once(), started))

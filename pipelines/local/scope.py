@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -30,6 +31,12 @@ class Scope:
             self.artifacts[f"inputs.artifacts.{artifact['name']}"] = artifact
         self._add_outputs("workflow", workflow_outputs)
 
+    def copy(self) -> Scope:
+        """A scope of its own with what is known so far."""
+        other = copy.copy(self)
+        other.variables, other.artifacts = dict(self.variables), dict(self.artifacts)
+        return other
+
     def with_globals(self, variables: Mapping[str, Any]) -> Variables:
         """Everything that a tag may name here."""
         return Variables(variables, self.variables)
@@ -42,6 +49,8 @@ class Scope:
         for field in ("startedAt", "finishedAt"):
             if told.get(field):
                 self.variables[f"{prefix}.{field}"] = re.sub(r"\.\d+Z$", "Z", told[field])
+        if told.get("podIP"):
+            self.variables[f"{prefix}.ip"] = told["podIP"]
         self._add_outputs(prefix, told.get("outputs") or {})
 
     def add_files(self, prefix: str, node: Node) -> None:
@@ -104,17 +113,26 @@ class Scope:
 
     def artifact(self, wanted: Mapping[str, Any]) -> dict[str, Any] | None:
         """The artifact that a `from` names, None for an optional one that is not there. Raises EvaluationError."""
-        reference = wanted.get("from")
+        reference = wanted.get("from") or wanted.get("fromExpression")
         if not reference:
             return dict(wanted)
-        match = _PURE.fullmatch(reference.strip())
-        name = (match[1] if match else reference).strip()
-        if self.artifacts.get(name):
-            kept = {key: value for key, value in wanted.items() if key not in ("from", "optional")}
-            return {**self.artifacts[name], **kept, "name": wanted["name"]}
+        found = self._left(wanted)
+        if found:
+            kept = {key: value for key, value in wanted.items() if key not in ("from", "fromExpression", "optional", "subPath")}
+            return _part({**found, **kept, "name": wanted["name"]}, wanted.get("subPath"))
         if wanted.get("optional"):
             return None
         raise EvaluationError(f"Unable to resolve: {reference}; no such artifact was left")
+
+    def _left(self, wanted: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """The artifact that a reference or an expression names. Raises EvaluationError."""
+        if wanted.get("fromExpression"):
+            found = evaluate.value(wanted["fromExpression"], {**self.variables, **self.artifacts})
+            if found is not None and not isinstance(found, dict):
+                raise EvaluationError(f"{wanted['fromExpression']!r} gives no artifact")
+            return found
+        match = _PURE.fullmatch(wanted["from"].strip())
+        return self.artifacts.get((match[1] if match else wanted["from"]).strip())
 
     def _output(self, declared: Mapping[str, Any]) -> dict[str, Any]:
         source = declared.get("valueFrom") or {}
@@ -163,6 +181,15 @@ class Scope:
                 self.variables[f"{prefix}.outputs.parameters.{parameter['name']}"] = gotext.any_string(parameter["value"])
         for artifact in outputs.get("artifacts") or []:
             self.artifacts[f"{prefix}.outputs.artifacts.{artifact['name']}"] = artifact
+
+
+def _part(artifact: dict[str, Any], inside: str | None) -> dict[str, Any]:
+    """A file or folder inside an artifact."""
+    if not inside:
+        return artifact
+    if "local" not in artifact or ".." in inside.split("/"):
+        raise EvaluationError(f"subPath: expected a path inside an artifact that a step has left, got {inside!r}")
+    return {**artifact, "local": f"{artifact['local']}/{inside.strip('/')}"}
 
 
 def is_loop_child(node: Node) -> bool:

@@ -25,7 +25,7 @@ import yaml
 from pipelines.local.errors import BusyWorkspace, DamagedRun
 from pipelines.local.nodes import COMPLETED, Node, Nodes
 
-_RUN, _WORKFLOW, _STATUS, _JOURNAL, _LOCK = "run.json", "workflow.yaml", "status.json", "journal.jsonl", ".lock"
+_RUN, WORKFLOW, _STATUS, _JOURNAL, _LOCK = "run.json", "workflow.yaml", "status.json", "journal.jsonl", ".lock"
 _FOLD_BYTES = 4 * 1024 * 1024
 _LETTERS = string.ascii_lowercase + string.digits
 
@@ -90,7 +90,7 @@ class RunFolder:
                 continue
             break
         identity = Identity(fixed or name, str(uuid.uuid4()), time.time(), run_digest)
-        write_whole(path / _WORKFLOW, yaml.dump(dict(workflow), Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper), sort_keys=False))
+        write_whole(path / WORKFLOW, yaml.dump(dict(workflow), Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper), sort_keys=False))
         write_whole(path / _RUN, json.dumps(asdict(identity)))
         return cls(path, identity)
 
@@ -183,6 +183,14 @@ class RunFolder:
             self._written = 0
         else:
             (self.path / _JOURNAL).unlink(missing_ok=True)
+
+
+def identity_of(folder: Path) -> Identity:
+    """What stays the same of the run in a folder. Raises DamagedRun."""
+    try:
+        return Identity(**json.loads((folder / _RUN).read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise DamagedRun(f"{folder}: it is not known whose run this is ({error!r}); remove the folder to begin anew") from None
 
 
 def read_status(folder: Path) -> dict[str, Any]:

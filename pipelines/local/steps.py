@@ -134,7 +134,7 @@ class _Steps:
     async def _step(self, group: Node, step: Mapping[str, Any], errors: list[Exception]) -> None:
         call = self._call(group, step)
         try:
-            child = await self._engine.execute(call)
+            child = await hooks.around(self._engine, call, self.scope)
             await hooks.run_exit(self._engine, call, child, self.scope)
         except EvaluationError as error:
             errors.append(EvaluationError(f"step group deemed errored due to child {call.name} error: {error}"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from pipelines.local.errors import EvaluationError
@@ -11,10 +11,14 @@ from pipelines.local.language.tags import Variables
 from pipelines.local.scope import ABSENT
 
 # What a template does, in the order in which Argo looks; one row each, here and where it is carried out.
-KINDS = ("container", "script", "steps", "dag", "suspend")
-_POD_KINDS = {"container", "script"}
+KINDS = ("container", "containerSet", "steps", "dag", "script", "suspend", "http")
+_POD_KINDS = ("container", "script", "containerSet")
+_SINGLE, _BESIDE = ("container", "script"), ("initContainers", "sidecars")
+MAIN = "main"
+# What tells where an artifact's content lies.
+LOCATIONS = ("raw", "local", "http", "s3")
 # Lists whose elements are merged by a key, as Kubernetes does.
-_KEYS = {"env": "name", "volumeMounts": "mountPath", "parameters": "name", "artifacts": "name"}
+_KEYS = {"env": "name", "volumeMounts": "mountPath", "parameters": "name", "artifacts": "name", "volumes": "name"}
 
 
 def kind(template: Mapping[str, Any]) -> str:
@@ -26,14 +30,50 @@ def kind(template: Mapping[str, Any]) -> str:
 
 
 def is_pod(template: Mapping[str, Any]) -> bool:
-    """Whether a template is carried out by one process."""
+    """Whether a template is carried out by a pod."""
     return any(name in template for name in _POD_KINDS)
 
 
-def container(template: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The container of a pod's template; a script is one too."""
-    found: Mapping[str, Any] = template["container"] if "container" in template else template["script"]
-    return found
+def containers(template: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The containers of a pod's template, each with its path inside the template."""
+    for name in _SINGLE:
+        if name in template:
+            yield name, template[name]
+    for part in _BESIDE:
+        yield from ((f"{part}[{place}]", one) for place, one in enumerate(template.get(part) or []))
+    listed = (template.get("containerSet") or {}).get("containers") or []
+    yield from ((f"containerSet.containers[{place}]", one) for place, one in enumerate(listed))
+
+
+def main_containers(template: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The containers by which a pod succeeds or fails, by their names."""
+    if "containerSet" in template:
+        return {one["name"]: one for one in template["containerSet"]["containers"]}
+    return {MAIN: next(template[name] for name in _SINGLE if name in template)}
+
+
+def with_containers(template: Mapping[str, Any], change: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> dict[str, Any]:
+    """A copy of a template in which each of its containers is changed."""
+    result = {key: change(value) if key in _SINGLE else value for key, value in template.items()}
+    for part in _BESIDE:
+        if part in template:
+            result[part] = [change(one) for one in template[part]]
+    if "containerSet" in template:
+        result["containerSet"] = {**template["containerSet"], "containers": [change(one) for one in template["containerSet"]["containers"]]}
+    return result
+
+
+def with_mounts(template: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of a template in which each container has the mounts that it shares: those of its set, or of the main container."""
+    common = (template.get("containerSet") or {}).get("volumeMounts") or []
+    main = next((template[name].get("volumeMounts") or [] for name in _SINGLE if name in template), [])
+    listed = {id(one): common for one in (template.get("containerSet") or {}).get("containers") or []}
+
+    def changed(one: Mapping[str, Any]) -> Mapping[str, Any]:
+        shared = main if one.get("mirrorVolumeMounts") else listed.get(id(one), [])
+        return {**one, "volumeMounts": [*(one.get("volumeMounts") or []), *shared]} if shared else one
+
+    return with_containers(template, changed)
 
 
 def find(spec: Mapping[str, Any], holder: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -60,16 +100,31 @@ def with_defaults(spec: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _defaulted(template: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
     others = {name for name in KINDS if name not in template}
-    result = _merged({key: value for key, value in defaults.items() if key not in others}, template)
 
-    def held(holder: Mapping[str, Any]) -> Mapping[str, Any]:
+    def held(holder: Mapping[str, Any], _path: str) -> Mapping[str, Any]:
         return {**holder, "inline": _defaulted(holder["inline"], defaults)} if "inline" in holder else holder
 
+    own = {key: value for key, value in defaults.items() if key not in others}
+    return merged(own, with_holders(template, held))
+
+
+def with_holders(template: Mapping[str, Any], change: Callable[[Mapping[str, Any], str], Mapping[str, Any]]) -> dict[str, Any]:
+    """A copy of a template with each of its steps or tasks changed; `change` also gets its path inside the template."""
+    result = dict(template)
     if "steps" in template:
-        result["steps"] = [[held(step) for step in group] for group in template["steps"]]
+        groups = enumerate(template["steps"])
+        result["steps"] = [[change(step, f"steps[{place}][{index}]") for index, step in enumerate(group)] for place, group in groups]
     if "dag" in template:
-        result["dag"] = {**template["dag"], "tasks": [held(task) for task in template["dag"]["tasks"]]}
+        tasks = [change(task, f"dag.tasks[{place}]") for place, task in enumerate(template["dag"]["tasks"])]
+        result["dag"] = {**template["dag"], "tasks": tasks}
     return result
+
+
+def named(holder: Mapping[str, Any]) -> dict[str, Any]:
+    """What a node tells of the template that it carries out: the reference to one of another object, else its name."""
+    if "templateRef" in holder:
+        return {"templateRef": holder["templateRef"]}
+    return {"templateName": holder.get("template", "").rpartition("/")[2]}
 
 
 def retry_strategy(spec: Mapping[str, Any], template: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -138,15 +193,16 @@ def _artifacts(declared: list[Mapping[str, Any]], arguments: list[Mapping[str, A
 
 def has_location(artifact: Mapping[str, Any]) -> bool:
     """Whether it is known where an artifact's content lies."""
-    return bool(artifact.get("raw") or artifact.get("local"))
+    return any(artifact.get(kind) for kind in LOCATIONS)
 
 
-def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """A map over another, as Kubernetes merges them: lists whose items have a key item by item, other lists whole."""
     result = dict(under)
     for key, value in over.items():
         below = under.get(key)
         if isinstance(value, dict) and isinstance(below, dict):
-            result[key] = _merged(below, value)
+            result[key] = merged(below, value)
         elif isinstance(value, list) and isinstance(below, list) and key in _KEYS:
             own = {item.get(_KEYS[key]) for item in value}
             result[key] = [*value, *(item for item in below if item.get(_KEYS[key]) not in own)]

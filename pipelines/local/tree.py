@@ -102,7 +102,7 @@ class Tree:
                 continue
             yield {"Running": 2, "Failed": 1, "Error": 1}.get(node["phase"], 0), self._line(node, depth)
             shown = self._last_attempt(node) or node
-            if shown["type"] in ("Steps", "DAG"):
+            if shown["type"] in ("Steps", "DAG", "Pod"):
                 yield from self._lines(inside, shown["id"], depth + 1)
 
     def _last_attempt(self, node: Node) -> Node | None:

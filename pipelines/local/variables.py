@@ -13,6 +13,8 @@ from pipelines.local.language import gotext
 from pipelines.local.nodes import Node, Nodes
 
 NAMESPACE = "default"
+# What the workflow of a CronWorkflow is known by.
+CRON_LABEL = "workflows.argoproj.io/cron-workflow"
 _TIMES = "BbmAadHIMSYypZz"
 
 
@@ -38,6 +40,8 @@ def of_workflow(workflow: Mapping[str, Any], name: str, uid: str, created: float
         **{f"workflow.creationTimestamp.{letter}": at.strftime(f"%{letter}") for letter in _TIMES},
         **{f"workflow.parameters.{parameter['name']}": value(parameter) for parameter in parameters},
     }
+    if CRON_LABEL in (metadata.get("labels") or {}):
+        found["workflow.scheduledTime"] = at.strftime("%Y-%m-%dT%H:%M:%SZ")
     return found | _metadata("labels", metadata, spec) | _metadata("annotations", metadata, spec)
 
 
@@ -57,7 +61,7 @@ def pod_name(workflow: str, node: str, template: str) -> str:
     """A pod's name as Argo makes it."""
     if workflow == node:
         return workflow
-    prefix = f"{workflow}-{template}" if template else workflow
+    prefix = f"{workflow}-{template.rpartition('/')[2]}" if template else workflow
     return f"{prefix[:242]}-{nodes.node_id('', node).removeprefix('-')}"
 
 
@@ -74,7 +78,7 @@ def _metadata(kind: str, metadata: Mapping[str, Any], spec: Mapping[str, Any]) -
 
 
 def _failure(workflow: str, node: Node) -> dict[str, Any]:
-    template = node.get("templateName", "")
+    template = node.get("templateName") or (node.get("templateRef") or {}).get("template", "")
     return {
         "displayName": node["displayName"],
         "message": node.get("message", ""),

@@ -57,9 +57,10 @@ def test_the_base_has_no_problems(base: dict[str, Any]) -> None:
     ("path", "value", "expected"),
     [
         ([*WORK, "container", "lifecycle"], {"preStop": {}}, "spec.templates[2].container.lifecycle: not supported on one machine"),
-        ([*WORK, "sidecars"], [{"name": "s"}], "spec.templates[2].sidecars: not supported"),
-        ([*WORK, "synchronization"], {"mutexes": [{"name": "m"}]}, "spec.templates[2].synchronization: not supported"),
-        ([*STEP, "templateRef"], {"name": "a", "template": "b"}, "spec.templates[0].steps[0][0].templateRef: not supported"),
+        ([*WORK, "plugin"], {"x": {}}, "spec.templates[2].plugin: not supported"),
+        ([*WORK, "sidecars"], [{"name": "s"}], "spec.templates[2].sidecars[0].command: the image's own command is not known"),
+        ([*WORK, "initContainers"], [{"command": ["true"]}], "spec.templates[2].initContainers[0].name: it is missing"),
+        ([*STEP, "templateRef"], {"name": "a", "template": "b"}, "steps[0][0].templateRef: there is no WorkflowTemplate 'a' among the"),
         ([*WORK, "containers"], [], "spec.templates[2].containers: unknown field; did you mean container?"),
         (["spec", "entryPoint"], "main", "spec.entryPoint: unknown field; did you mean entrypoint?"),
         ([*WORK, "container", "comand"], ["x"], "spec.templates[2].container.comand: unknown field; did you mean command?"),
@@ -84,21 +85,24 @@ def test_the_base_has_no_problems(base: dict[str, Any]) -> None:
         ([*WORK, "retryStrategy", "backoff"], {"duration": "soon"}, "spec.templates[2].retryStrategy.backoff.duration: "),
         ([*WORK, "outputs"], {"parameters": [{"name": "o"}]}, "outputs.parameters[0]: an output parameter needs a valueFrom"),
         ([*WORK, "outputs"], {"artifacts": [{"name": "o", "path": "/etc"}]}, "outputs.artifacts[0].path: /etc is part of the image"),
-        ([*WORK, "outputs"], {"artifacts": [{"name": "o", "path": "/x", "s3": {"key": "k"}}]}, "outputs.artifacts[0].s3: not supported"),
+        ([*WORK, "outputs"], {"artifacts": [{"name": "o", "path": "/x", "s3": {"bucket": "k"}}]}, "artifacts[0].s3.bucket: not supported"),
         ([*WORK, "container", "args"], ["{{inputs.parameters.y}}"], "container.args[0]: {{inputs.parameters.y}}: the template has no"),
         ([*WORK, "container", "args"], ["{{workflow.parameters.Q}}"], "args[0]: {{workflow.parameters.Q}}: the workflow has no"),
         ([*WORK, "container", "args"], ["{{=1 +}}"], "spec.templates[2].container.args[0]: "),
-        ([*WORK, "podSpecPatch"], "containers: [{name: main, command: [x]}]", "podSpecPatch changes containers main: command"),
+        ([*WORK, "podSpecPatch"], "containers: [{name: main, args: x}]", "containers main: args, which is not of the form"),
+        ([*WORK, "podSpecPatch"], "containers: [{name: [], args: [x]}]", "containers: expected a name that is text, got []"),
+        ([*WORK, "podSpecPatch"], "containers: [{name: main, stdin: true}]", "podSpecPatch changes containers main: stdin"),
         ([*STEP, "arguments"], {}, "spec.templates[0].steps[0][0].arguments: the template 'work' needs the input parameter 'x'"),
         ([*STEP, "name"], "a b", "spec.templates[0].steps[0][0].name: expected a name"),
         ([*STEP, "template"], "wrok", "spec.templates[0].steps[0][0].template: there is no template 'wrok'; did you mean work?"),
         ([*STEP, "withItems"], "x", "spec.templates[0].steps[0][0].withItems: expected a list"),
-        ([*STEP, "hooks"], {"running": {"template": "ok", "expression": "true"}}, "hooks.running: of the lifecycle hooks only exit"),
+        ([*STEP, "hooks"], {"running": {"template": "ok"}}, "steps[0][0].hooks.running: a hook needs an expression"),
+        ([*STEP, "hooks"], {"running": {"template": "ko", "expression": "1 +"}}, "hooks.running.template: there is no template 'ko'"),
+        (["spec", "hooks"], {"running": {"template": "ok", "expression": "1 +"}}, "spec.hooks.running.expression: "),
         ([*TASK, "dependencies"], ["tow"], "spec.templates[1].dag.tasks[1].dependencies: there is no task 'tow'; did you mean two?"),
         ([*TASK, "dependencies"], ["two"], "spec.templates[1].dag.tasks: these tasks wait for each other: two -> two"),
         ([*TASK, "depends"], "one", "spec.templates[1].dag.tasks: the tasks of a DAG have depends or dependencies, not both"),
         ([*TEMPLATES, 1, "dag", "target"], "three", "spec.templates[1].dag.target: there is no task 'three'"),
-        ([*TEMPLATES, 3], {"name": "ok", "suspend": {}}, "spec.templates[3].suspend: waiting for a person is not supported"),
         (["spec", "arguments", "parameters"], [{"name": "P"}], "spec.arguments.parameters[0]: P has no value; give one with -p P=VALUE"),
         (["spec", "arguments", "parameters", 0, "enum"], ["2", "3"], "spec.arguments.parameters[0]: P: expected one of 2, 3, got '1'"),
         (["metadata"], {}, "metadata.name: a workflow needs a name"),
@@ -110,12 +114,12 @@ def test_a_problem_is_told_by_its_path(base: dict[str, Any], path: list[Any], va
 
 
 def test_all_problems_at_once_and_nothing_is_written(base: dict[str, Any], run: Any, tmp_path: Path) -> None:
-    broken = _changed(_changed(base, [*WORK, "sidecars"], [{"name": "s"}]), ["spec", "templatess"], [])
+    broken = _changed(_changed(base, [*WORK, "plugin"], {"x": {}}), ["spec", "templatess"], [])
     broken = _changed(broken, [*WORK, "container", "stdin"], True)
     with pytest.raises(local.RefusedWorkflow) as refused:
         run(broken)
     assert {problem.path for problem in refused.value.problems} == {
-        "spec.templates[2].sidecars",
+        "spec.templates[2].plugin",
         "spec.templatess",
         "spec.templates[2].container.stdin",
     }
@@ -150,7 +154,7 @@ def test_given_parameters_supply_what_is_missing(base: dict[str, Any]) -> None:
     [
         ("", "expected one object of kind Workflow"),
         ("a: b: c", "no YAML"),
-        ("kind: Pod\nmetadata: {name: x}", "expected one object of kind Workflow or WorkflowTemplate, got Pod"),
+        ("kind: Pod\nmetadata: {name: x}", "expected one object of kind .*, got Pod"),
         ("kind: Workflow\n---\nkind: Workflow\n", "got Workflow, Workflow"),
         ("- a\n- b\n", "no object"),
         ("kind: Workflow\nkind: Workflow\n", ":2: kind: the key is there twice"),
