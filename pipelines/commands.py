@@ -87,10 +87,12 @@ def set_parameter(options: argparse.Namespace) -> int:
         raise contract.BadInput(f"set: expected OVERLAY NAME VALUE, got {len(options.value)} values; put quotes around one with blanks")
     site.set_value(options.overlay, options.name, options.value[0])
     try:
-        print(*site.advice(site.state(options.overlay)), sep="\n")
+        state = site.state(options.overlay)
     except contract.BadInput as error:
         contract.log(f"{options.name} is set, but {error}")
-    return contract.DONE
+        return contract.DONE
+    print(*site.advice(state), sep="\n")
+    return contract.DONE if site.fits(state, options.name) else contract.BAD_INPUT
 
 
 def check_workflows(options: argparse.Namespace) -> int:

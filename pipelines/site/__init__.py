@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pipelines.site.filling import fill
 from pipelines.site.generate import files
-from pipelines.site.table import advice, rows, state
+from pipelines.site.table import advice, fits, rows, state
 from pipelines.site.values import set_value
 
-__all__ = ["advice", "files", "fill", "rows", "set_value", "state"]
+__all__ = ["advice", "files", "fill", "fits", "rows", "set_value", "state"]

@@ -18,6 +18,8 @@ def fill(manifest: Manifest, values: Mapping[str, str]) -> dict[str, Any]:
     for name in values:
         if name not in dict(landed):
             raise KeyError(name)
+    pod = filled["spec"]["securityContext"]
+    pod["runAsNonRoot"] = pod["runAsUser"] != 0  # who gives USER_ID 0 by name has asked for root
     return {**filled, "metadata": manifest["metadata"]}
 
 

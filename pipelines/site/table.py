@@ -17,7 +17,9 @@ from steps import contract
 HEAD = ("NAME", "VALUE", "SET BY", "DESCRIPTION", "COUNT", "REQUIRED")
 # A value may be any text of its kind, but some fields take less.
 _FIELDS = {r"\.(mountPath|hostPath\.path)$": contract.FOLDER, r"\.imagePullSecrets\.\d+\.name$": contract.OBJECT}
-_NOT_ROOT = contract.Kind("another id than 0, unless components/as-root is listed", contract.POSITIVE.parse)
+_NOT_ROOT = contract.Kind(
+    "another id than 0, which is root, unless components/as-root is listed (kustomize edit add component)", contract.POSITIVE.parse
+)
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class State:
 def state(overlay: Path) -> State:
     """What the overlay sets. Raises BadInput for a broken one."""
     settings = values.read(overlay)
+    values.check_storage(overlay)
     for name, setting in settings.items():
         _check(overlay, name, setting)
     try:
@@ -69,6 +72,11 @@ def state(overlay: Path) -> State:
 def rows(found: State) -> list[tuple[str, ...]]:
     """The table: its head, then what lands in a field or is set though it lands in none."""
     return [HEAD, *(_cells(row) for row in found.rows if row.count != 0 or row.idle)]
+
+
+def fits(found: State, name: str) -> bool:
+    """Whether the fields that a value lands in take it."""
+    return not any(row.unfit for row in found.rows if row.parameter.name == name)
 
 
 def advice(found: State) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from steps import contract, storage
 
 SITE_ENV = "site.env"
 KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+# Each says what the volume is: two together would put a claim of the user's under the overlay's control, and `kubectl delete -k` delete it.
+_STORAGES = ("claim", "nfs", "efs", "azure-file", "host-path", "existing-claim")
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,18 @@ def read(overlay: Path) -> dict[str, Setting]:
     """The values that the overlay's site.env sets. Raises BadInput with the file and line of what kustomize would refuse or misread."""
     path = site_env(overlay)
     return settings(_text(path), str(path))
+
+
+def check_storage(overlay: Path) -> None:
+    """Raises BadInput for an overlay that lists two components for the volume."""
+    path = next(overlay / name for name in KUSTOMIZATIONS if (overlay / name).is_file())
+    listed = re.findall(r"(?m)^\s*-\s*[\"']?(\S*components/([\w-]+))/?[\"']?\s*(?:#.*)?$", _text(path))
+    found = [(reference, name) for reference, name in listed if name in _STORAGES]
+    if len(found) > 1:
+        raise contract.BadInput(
+            f"{path}: expected one component for the volume, got {' and '.join(name for _, name in found)};"
+            f" take one away: (cd {shlex.quote(str(overlay))} && kustomize edit remove component {found[0][0]})"
+        )
 
 
 def site_env(overlay: Path) -> Path:

@@ -47,3 +47,9 @@ def test_values_land_where_an_overlay_puts_them_and_nothing_else_changes(kind: s
 def test_what_cannot_land_is_refused(given: str, message: str) -> None:
     done = compiled("-p", given)
     assert (done.returncode, done.stdout, message in done.stderr) == (2, "", True), done.stderr
+
+
+@pytest.mark.parametrize(("user", "is_not_root"), [("0", False), ("5", True)])
+def test_who_asks_for_root_by_name_gets_it(user: str, is_not_root: bool) -> None:
+    pod = yaml.safe_load(compiled("-p", f"USER_ID={user}").stdout)["spec"]["securityContext"]
+    assert (pod["runAsUser"], pod["runAsNonRoot"]) == (int(user), is_not_root)

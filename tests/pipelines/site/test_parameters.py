@@ -136,14 +136,16 @@ def test_without_kustomize_nothing_is_counted_and_a_line_says_why(overlay: Path,
             "run-now",
             "USER_ID",
             "0",
-            "USER_ID lands in a field that expects another id than 0, unless components/as-root is listed, got '0'",
+            "USER_ID lands in a field that expects another id than 0, which is root, unless components/as-root is listed"
+            " (kustomize edit add component), got '0'",
         ),
     ],
 )
 def test_a_value_that_its_field_does_not_take_is_said(component: str, name: str, value: str, said: str, overlay: Path, run: Run) -> None:
     add_component(overlay, component)
     (overlay / "site.env").write_text("NFS_SERVER=a\nUSER_ID=1\nGROUP_ID=1\nFS_ID=1\n")
-    run("set", overlay, name, value)
+    code = run("set", overlay, name, value)[0]
+    assert code == (2 if said.startswith(name) else 0)
     out = run("parameters", overlay)[1].splitlines()
     assert said in out
     assert out[-1].startswith(f"next: python -m pipelines set {overlay} {said.split()[0]}")
@@ -154,6 +156,15 @@ def test_root_is_allowed_where_the_overlay_says_so(overlay: Path, run: Run) -> N
     add_component(overlay, "as-root")
     (overlay / "site.env").write_text("NFS_SERVER=a\nUSER_ID=0\nGROUP_ID=0\nFS_ID=0\n")
     assert run("parameters", overlay)[1].splitlines()[-1] == f"all is set; next: kustomize build {overlay} | kubectl apply -f -"
+
+
+@pytest.mark.parametrize("component", ["existing-claim", "host-path", "claim"])
+def test_two_components_for_the_volume_are_refused(component: str, overlay: Path, run: Run) -> None:
+    """Two together would put a claim that exists already, and its data, under the overlay's control."""
+    add_component(overlay, component)
+    code, _, err = run("parameters", overlay)
+    assert (code, f"expected one component for the volume, got nfs and {component}; take one away: (cd" in err) == (2, True), err
+    assert "kustomize edit remove component ../../components/nfs)" in err
 
 
 def broken(overlay: Path, **files: str | bytes | None) -> Path:
