@@ -25,7 +25,7 @@ from tests.e2e.cluster import NODE, ROOT, Site, command, nodes, outputs, until
 pytestmark = pytest.mark.e2e
 MODEL = "census"
 STEPS = ["download", "prepare", "train", "export", "validate", "deploy", "benchmark"]
-RUN = {"TARGET_ACCURACY": 0.84, "DATA_FORMAT": "census", "MODEL_NAME": MODEL, "REPLICAS": 2, "STEPS": 200}
+RUN = {"TARGET_ACCURACY": 0.84, "DATA_FORMAT": "census", "MODEL_NAME": MODEL, "REPLICAS": 2, "STEPS": 200, "TF_SERVING_PORT": 9500}
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,7 @@ def test_the_run_goes_through_every_step(site: Site, first: dict[str, Any]) -> N
     assert [name for name in STEPS if nodes(first)[name]["phase"] == "Succeeded"] == STEPS
     assert float(outputs(first, "train")["accuracy"]) >= 0.84
     assert outputs(first, "validate") == {"version": "1"}
-    assert outputs(first, "deploy") == {"address": f"{MODEL}.{site.namespace}.svc:8500"}
+    assert outputs(first, "deploy") == {"address": f"{MODEL}.{site.namespace}.svc:9500"}
     assert float(outputs(first, "benchmark")["throughput"]) > 0
 
 
@@ -111,7 +111,7 @@ def test_when_the_run_has_succeeded_every_replica_is_ready(site: Site, first: di
     assert {deployment["status"][name] for name in ("replicas", "readyReplicas", "updatedReplicas", "availableReplicas")} == {2}
     service = json.loads(site.kubectl("get", "service", MODEL, "-o", "json"))
     assert service["spec"]["type"] == "NodePort"
-    assert {row["name"]: row["port"] for row in service["spec"]["ports"]} == {"grpc": 8500, "rest": 8501}
+    assert {row["name"]: row["port"] for row in service["spec"]["ports"]} == {"grpc": 9500, "rest": 8501}
 
 
 def test_the_client_measures_it_from_outside(site: Site, first: dict[str, Any], eval_csv: Path) -> None:
