@@ -12,9 +12,10 @@ ROOT = Path(__file__).parent.parent
 MAY_IMPORT = {
     "clients": ("clients",),
     "steps": ("steps", "clients.serving"),
-    "pipelines/local": ("pipelines.local",),
-    # The languages inside a workflow are pure functions, and the same for who checks and who runs; their errors come with them.
-    "pipelines/check": ("pipelines.check", "pipelines.local.language", "pipelines.local.errors"),
+    # The languages inside a workflow are pure functions, and the same for who checks and who runs.
+    "pipelines/language": ("pipelines.language",),
+    "pipelines/local": ("pipelines.local", "pipelines.language"),
+    "pipelines/check": ("pipelines.check", "pipelines.language"),
     "pipelines/report": ("pipelines.report",),
     "pipelines/build": ("pipelines.build", "pipelines.parameters", "steps"),
     "pipelines/parameters.py": ("steps.contract",),

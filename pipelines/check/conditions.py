@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 
 from pipelines.check.findings import Path, Problem
 from pipelines.check.scope import Scope
-from pipelines.local.errors import EvaluationError
-from pipelines.local.language import when
+from pipelines.language import when
+from pipelines.language.errors import EvaluationError
 
 _TAG = re.compile(r"\{\{.*?\}\}", re.DOTALL)
 # A tag inside the name of another: {{steps.part-{{item}}.status}}.

@@ -10,8 +10,8 @@ from pipelines.check.expressions import Text, check
 from pipelines.check.findings import Path, Problem
 from pipelines.check.model import Flow
 from pipelines.check.scope import Scope
-from pipelines.local.errors import EvaluationError
-from pipelines.local.language import gotext
+from pipelines.language import gotext
+from pipelines.language.errors import EvaluationError
 
 _WORDS = ("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly")
 _MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec"

@@ -12,9 +12,9 @@ from pipelines.check import functions
 from pipelines.check.fields import near
 from pipelines.check.findings import Path, Problem
 from pipelines.check.scope import Scope
-from pipelines.local.errors import EvaluationError
-from pipelines.local.language import builtins, evaluate, names, parser, syntax, types, words
-from pipelines.local.language.syntax import Node
+from pipelines.language import builtins, evaluate, names, parser, syntax, types, words
+from pipelines.language.errors import EvaluationError
+from pipelines.language.syntax import Node
 
 _FUNCTIONS = dict.fromkeys(functions.ARGO, len)
 _TAG = re.compile(r"\{\{(?!=)([^{}]*)\}\}")

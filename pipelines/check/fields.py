@@ -15,7 +15,7 @@ from typing import Any
 
 from pipelines.check.findings import Path, Problem
 from pipelines.check.reading import Place
-from pipelines.local.language import gotext
+from pipelines.language import gotext
 
 _QUANTITY = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(n|u|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|[eE][+-]?\d+)?")
 _POLICIES = ("Always", "OnFailure", "OnError", "OnTransientError")

@@ -10,8 +10,8 @@ from typing import Any
 from pipelines.check.fields import near
 from pipelines.check.findings import Path, Problem
 from pipelines.check.model import Call, Flow, Target
-from pipelines.local.errors import EvaluationError
-from pipelines.local.language import parser
+from pipelines.language import parser
+from pipelines.language.errors import EvaluationError
 
 RESULTS = ("Succeeded", "Failed", "Errored", "Skipped", "Omitted", "Daemoned", "AnySucceeded", "AllFailed")
 _OF_LOOPS = ("AnySucceeded", "AllFailed")

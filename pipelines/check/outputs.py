@@ -12,8 +12,8 @@ from pipelines.check.fields import texts
 from pipelines.check.findings import Path, Problem
 from pipelines.check.graph import ended_before, waits_for
 from pipelines.check.model import LOCATIONS, Call, Flow, Target
-from pipelines.local.errors import EvaluationError
-from pipelines.local.language import names, tags, when
+from pipelines.language import names, tags, when
+from pipelines.language.errors import EvaluationError
 
 _SOURCES = ("path", "jqFilter", "jsonPath", "parameter", "expression")
 # Which source of a parameter's value a kind of template can have.

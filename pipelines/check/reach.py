@@ -11,8 +11,8 @@ from pipelines.check.fields import near, texts
 from pipelines.check.findings import Path, Problem
 from pipelines.check.model import Flow, Library, Target, hooks
 from pipelines.check.reading import Document
-from pipelines.local.errors import EvaluationError
-from pipelines.local.language import names, tags
+from pipelines.language import names, tags
+from pipelines.language.errors import EvaluationError
 
 _PARAMETER = re.compile(r"workflow\.parameters\.([-\w]+)")
 

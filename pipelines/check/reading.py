@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import yaml
 
 from pipelines.check.findings import Path, Problem, UnreadableInput
-from pipelines.local.language import scalars
+from pipelines.language import scalars
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MOST_VALUES, _DEEPEST = 300_000, 100

@@ -7,8 +7,8 @@ from typing import Any
 
 from pipelines.check.findings import Path, Problem
 from pipelines.check.model import Flow, Target
-from pipelines.local.errors import EvaluationError
-from pipelines.local.language import gotext
+from pipelines.language import gotext
+from pipelines.language.errors import EvaluationError
 
 
 def problems(flow: Flow) -> Iterator[Problem]:

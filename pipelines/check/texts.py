@@ -15,7 +15,7 @@ from pipelines.check.findings import Path, Problem
 from pipelines.check.model import Call, Flow, Target, hooks
 from pipelines.check.scope import Scope
 from pipelines.check.structure import reached
-from pipelines.local.language import tags
+from pipelines.language import tags
 
 _NAME = re.compile(r"[A-Za-z][\w-]*(\.[\w\[\]/-]+)+")
 _ROOTS = ("workflow", "inputs", "outputs", "steps", "tasks", "item", "pod", "node", "retries", "lastRetry", "cronworkflow")

@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
+from pipelines.language import gotext
+from pipelines.language.errors import EvaluationError
 from pipelines.local import configs, daemons, depends, locks, pod_checks, retry, templates, text_checks, variables
-from pipelines.local.errors import EvaluationError, Problem
-from pipelines.local.language import gotext
+from pipelines.local.errors import Problem
 from pipelines.local.pod_checks import Around
 
 

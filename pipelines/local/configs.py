@@ -7,9 +7,10 @@ import binascii
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from pipelines.language import gotext, tags
+from pipelines.language.errors import EvaluationError
 from pipelines.local import document, references
-from pipelines.local.errors import EvaluationError, Problem
-from pipelines.local.language import gotext, tags
+from pipelines.local.errors import Problem
 from pipelines.local.references import Objects
 
 # What refers to an object: the field, the object's kind, and the field of its name.

@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pipelines.language import gotext
+from pipelines.language.errors import EvaluationError
 from pipelines.local.calls import Deadline, Told
-from pipelines.local.errors import EvaluationError
-from pipelines.local.language import gotext
 from pipelines.local.pods import Executor, Pod
 
 # The exit code of a container that Argo's own program could not start, for which the one before it failed.

@@ -9,10 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pipelines.language import gotext
+from pipelines.language.errors import EvaluationError
 from pipelines.local import configs, container_sets, paths, pod_files, pod_patch, stored, templates, variables
 from pipelines.local.calls import Deadline, Ended, Told
-from pipelines.local.errors import EvaluationError
-from pipelines.local.language import gotext
 from pipelines.local.nodes import Node
 from pipelines.local.pods import MARK, Executor, Pod, search_path
 from pipelines.local.references import Objects

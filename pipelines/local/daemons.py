@@ -7,9 +7,10 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from pipelines.language.errors import EvaluationError
 from pipelines.local import requests, templates
 from pipelines.local.calls import Ended
-from pipelines.local.errors import EvaluationError, Problem
+from pipelines.local.errors import Problem
 from pipelines.local.nodes import Node
 
 IP = "127.0.0.1"

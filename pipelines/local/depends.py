@@ -7,9 +7,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from pipelines.language import evaluate
+from pipelines.language.errors import EvaluationError
 from pipelines.local import nodes
-from pipelines.local.errors import EvaluationError
-from pipelines.local.language import evaluate
 from pipelines.local.nodes import Node
 
 _TERM = re.compile(r"([a-zA-Z0-9][-a-zA-Z0-9]*?\.[A-Z][a-zA-Z]+)|([a-zA-Z0-9][-a-zA-Z0-9]*)")

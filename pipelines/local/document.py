@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
+from pipelines.language import scalars
 from pipelines.local.errors import UnreadableWorkflow
-from pipelines.local.language import scalars
 
 # What can be run, the first kind first where a file holds more than one.
 KINDS = ("Workflow", "CronWorkflow", "WorkflowTemplate", "ClusterWorkflowTemplate")

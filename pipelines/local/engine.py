@@ -14,10 +14,10 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pipelines.language import gotext
+from pipelines.language.errors import EvaluationError
 from pipelines.local import daemons, dag, hooks, leaves, locks, nodes, retry, steps, templates, variables
 from pipelines.local.calls import Attempt, Call, Ended, NotStarted, PodRunner
-from pipelines.local.errors import EvaluationError
-from pipelines.local.language import gotext
 from pipelines.local.memory import Memory
 from pipelines.local.nodes import Node, Nodes
 from pipelines.local.references import Objects

@@ -45,7 +45,3 @@ class DamagedRun(RunnerError):
 
 class StorageFailed(RunnerError):
     """The workspace cannot be written: a full disk, a folder without rights."""
-
-
-class EvaluationError(Exception):
-    """A template, an expression or a reference that cannot be evaluated: the node ends in Error, as on a cluster."""

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from pipelines.language import evaluate, tags
+from pipelines.language.errors import EvaluationError
 from pipelines.local import nodes
 from pipelines.local.calls import Call
-from pipelines.local.errors import EvaluationError
-from pipelines.local.language import evaluate, tags
 from pipelines.local.nodes import Node
 from pipelines.local.scope import Scope
 

@@ -7,10 +7,10 @@ import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from pipelines.language import gotext
+from pipelines.language.errors import EvaluationError
 from pipelines.local import daemons, nodes, requests, waiting
 from pipelines.local.calls import Attempt, Deadline, Told
-from pipelines.local.errors import EvaluationError
-from pipelines.local.language import gotext
 from pipelines.local.nodes import Node
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
+from pipelines.language import gotext
+from pipelines.language.errors import EvaluationError
 from pipelines.local import configs
-from pipelines.local.errors import EvaluationError
-from pipelines.local.language import gotext
 from pipelines.local.references import Objects
 from pipelines.local.variables import NAMESPACE
 

@@ -7,9 +7,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from pipelines.local.errors import EvaluationError
-from pipelines.local.language import gotext, tags, when
-from pipelines.local.language.tags import Variables
+from pipelines.language import gotext, tags, when
+from pipelines.language.errors import EvaluationError
+from pipelines.language.tags import Variables
 
 _LOOPS = ("withItems", "withParam", "withSequence")
 _FORMAT = re.compile(r"%([-+ 0]*)(\d*)([dxXob])")

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pipelines.language import gotext
+from pipelines.language.errors import EvaluationError
 from pipelines.local import configs, nodes, state
-from pipelines.local.errors import EvaluationError
-from pipelines.local.language import gotext
 from pipelines.local.nodes import Node
 from pipelines.local.references import Objects
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pipelines.language import gotext, tags, when
+from pipelines.language.errors import EvaluationError
+from pipelines.language.tags import Variables
 from pipelines.local import depends, loops, templates
-from pipelines.local.errors import EvaluationError
-from pipelines.local.language import gotext, tags, when
-from pipelines.local.language.tags import Variables
 
 Known = Mapping[str, str]
 

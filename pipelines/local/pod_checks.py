@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pipelines.language import gotext
 from pipelines.local import configs, paths, templates
 from pipelines.local.errors import Problem
-from pipelines.local.language import gotext
 from pipelines.local.references import Objects
 
 

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pipelines.language import gotext
+from pipelines.language.errors import EvaluationError
 from pipelines.local import paths, stored, templates
-from pipelines.local.errors import EvaluationError
-from pipelines.local.language import gotext
 from pipelines.local.nodes import Node
 
 

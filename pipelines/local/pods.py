@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from pipelines.language.errors import EvaluationError
 from pipelines.local.calls import Deadline
-from pipelines.local.errors import EvaluationError
 
 _GRACE_S = 30.0
 # The variable of a pod by which the guard knows it before it has heard of it: the run and the node.

@@ -18,10 +18,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pipelines.language import evaluate
+from pipelines.language.errors import EvaluationError
 from pipelines.local import configs
 from pipelines.local.calls import Ended
-from pipelines.local.errors import EvaluationError
-from pipelines.local.language import evaluate
 from pipelines.local.references import Objects
 
 _TIMEOUT_S = 30

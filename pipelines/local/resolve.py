@@ -7,9 +7,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from pipelines.language import tags, when
+from pipelines.language.errors import EvaluationError
 from pipelines.local import loops
-from pipelines.local.errors import EvaluationError
-from pipelines.local.language import tags, when
 from pipelines.local.scope import Scope
 
 

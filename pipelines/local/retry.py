@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pipelines.language import evaluate, gotext
+from pipelines.language.errors import EvaluationError
 from pipelines.local import nodes
-from pipelines.local.errors import EvaluationError
-from pipelines.local.language import evaluate, gotext
 from pipelines.local.nodes import Node
 
 

@@ -8,9 +8,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipelines.local.errors import EvaluationError
-from pipelines.local.language import evaluate, gotext
-from pipelines.local.language.tags import Variables
+from pipelines.language import evaluate, gotext
+from pipelines.language.errors import EvaluationError
+from pipelines.language.tags import Variables
 from pipelines.local.nodes import Node
 
 # Stands for an argument that names an output which a skipped node does not have: as if it were not supplied.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from pipelines.language.errors import EvaluationError
 from pipelines.local import depends, hooks, loops, nodes, templates
 from pipelines.local.calls import Attempt, Call, NotStarted
-from pipelines.local.errors import EvaluationError
 from pipelines.local.nodes import Node
 from pipelines.local.resolve import Results, resolve
 from pipelines.local.scope import Scope, is_loop_child

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pipelines.language.errors import EvaluationError
 from pipelines.local import requests
-from pipelines.local.errors import EvaluationError
 
 
 def place_of(repository: Path, key: str) -> Path:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from pipelines.local.errors import EvaluationError
-from pipelines.local.language import gotext, tags
-from pipelines.local.language.tags import Variables
+from pipelines.language import gotext, tags
+from pipelines.language.errors import EvaluationError
+from pipelines.language.tags import Variables
 from pipelines.local.scope import ABSENT
 
 # What a template does, in the order in which Argo looks; one row each, here and where it is carried out.

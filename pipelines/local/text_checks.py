@@ -6,9 +6,10 @@ import difflib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from pipelines.language import names, tags
+from pipelines.language.errors import EvaluationError
 from pipelines.local import variables
-from pipelines.local.errors import EvaluationError, Problem
-from pipelines.local.language import names, tags
+from pipelines.local.errors import Problem
 
 
 def of_texts(workflow: Mapping[str, Any], path_of: Callable[[int], str]) -> Iterator[Problem]:

@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from pipelines.language import gotext
 from pipelines.local import nodes
-from pipelines.local.language import gotext
 from pipelines.local.nodes import Node, Nodes
 
 NAMESPACE = "default"

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pipelines.language import gotext
 from pipelines.local import state
 from pipelines.local.errors import RunnerError
-from pipelines.local.language import gotext
 from pipelines.local.nodes import Node
 
 _FILE = "resume.json"

@@ -10,7 +10,7 @@ import pytest
 from pipelines.check import conditions, expressions
 from pipelines.check.scope import Scope, Told
 
-RECORD = json.loads((Path(__file__).parents[1] / "local" / "expressions.json").read_text())
+RECORD = json.loads((Path(__file__).parents[1] / "language" / "expressions.json").read_text())
 # They have a value, false for ever: what the author meant is something else.
 NEVER_TRUE = {"lastRetry.exitCode == 137", "lastRetry.missing == '3'"}
 # They fail for reasons that are not looked at: results that are no JSON, characters of a text, a path that is not there.

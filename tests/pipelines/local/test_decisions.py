@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from pipelines.language import gotext
+from pipelines.language.errors import EvaluationError
 from pipelines.local import depends, loops, retry
-from pipelines.local.errors import EvaluationError
-from pipelines.local.language import gotext
 from pipelines.local.nodes import moment
 from pipelines.local.retry import Again, Finish, Wait
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.local.language import evaluate, parser, scalars, types
+from pipelines.language import evaluate, parser, scalars, types
 
 
 @pytest.mark.parametrize(

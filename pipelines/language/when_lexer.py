@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.local.errors import EvaluationError
-from pipelines.local.language import gotext
+from pipelines.language import gotext
+from pipelines.language.errors import EvaluationError
 
 
 @dataclass(frozen=True)

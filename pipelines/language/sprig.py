@@ -14,8 +14,8 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from pipelines.local.language import gotext
-from pipelines.local.language.operators import equal
+from pipelines.language import gotext
+from pipelines.language.operators import equal
 
 
 def _text(value: Any) -> str:

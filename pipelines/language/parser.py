@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 
-from pipelines.local.errors import EvaluationError
-from pipelines.local.language import lexer
-from pipelines.local.language.lexer import Kind, Token
-from pipelines.local.language.syntax import (
+from pipelines.language import lexer
+from pipelines.language.errors import EvaluationError
+from pipelines.language.lexer import Kind, Token
+from pipelines.language.syntax import (
     Array,
     Binary,
     Builtin,
@@ -26,7 +26,7 @@ from pipelines.local.language.syntax import (
     Slice,
     Unary,
 )
-from pipelines.local.language.words import BINARY, BUILTINS, COMPARISONS, NEGATABLE, PREDICATES, RIGHT, SYNONYMS, UNARY
+from pipelines.language.words import BINARY, BUILTINS, COMPARISONS, NEGATABLE, PREDICATES, RIGHT, SYNONYMS, UNARY
 
 _DEPTH, _LENGTH = 80, 20_000
 _CONSTANTS = {"true": True, "false": False, "nil": None}

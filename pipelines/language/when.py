@@ -8,9 +8,9 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from pipelines.local.errors import EvaluationError
-from pipelines.local.language import gotext, when_lexer
-from pipelines.local.language.when_lexer import VALUES, Token
+from pipelines.language import gotext, when_lexer
+from pipelines.language.errors import EvaluationError
+from pipelines.language.when_lexer import VALUES, Token
 
 
 @functools.lru_cache(maxsize=4096)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.local.errors import EvaluationError
-from pipelines.local.language import evaluate, gotext, names, when
+from pipelines.language import evaluate, gotext, names, when
+from pipelines.language.errors import EvaluationError
 
 RECORD = json.loads(Path(__file__).with_name("expressions.json").read_text())
 ROWS = RECORD["rows"]

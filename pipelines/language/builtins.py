@@ -9,9 +9,9 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pipelines.local.errors import EvaluationError
-from pipelines.local.language import gotext
-from pipelines.local.language.operators import equal, fail, less, named
+from pipelines.language import gotext
+from pipelines.language.errors import EvaluationError
+from pipelines.language.operators import equal, fail, less, named
 
 
 def call(name: str, arguments: Sequence[Any]) -> Any:

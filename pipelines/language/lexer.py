@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from pipelines.local.errors import EvaluationError
+from pipelines.language.errors import EvaluationError
 
 Kind = Literal["name", "number", "string", "operator", "bracket", "end"]
 _WORDS = {"in", "or", "and", "matches", "contains", "startsWith", "endsWith", "let", "if", "else", "not"}

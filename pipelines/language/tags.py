@@ -9,8 +9,8 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pipelines.local.errors import EvaluationError
-from pipelines.local.language import evaluate, gotext, names
+from pipelines.language import evaluate, gotext, names
+from pipelines.language.errors import EvaluationError
 
 Needed = Callable[[str], bool]
 # Expressions with these wait until they exist, even where they would evaluate without.

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from pipelines.local.errors import EvaluationError
+from pipelines.language.errors import EvaluationError
 
 
 def number(value: float) -> str:

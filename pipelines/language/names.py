@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pipelines.local.language import builtins, parser, sprig, syntax, words
-from pipelines.local.language.syntax import Node
+from pipelines.language import builtins, parser, sprig, syntax, words
+from pipelines.language.syntax import Node
 
 
 def variables(text: str) -> list[str]:

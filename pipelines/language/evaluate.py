@@ -10,10 +10,10 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pipelines.local.errors import EvaluationError
-from pipelines.local.language import builtins, gotext, jsonpath, names, parser, sprig, syntax, types, words
-from pipelines.local.language.operators import BINARY, equal, fail, fetch, less, named, negated, sliced
-from pipelines.local.language.syntax import Node
+from pipelines.language import builtins, gotext, jsonpath, names, parser, sprig, syntax, types, words
+from pipelines.language.errors import EvaluationError
+from pipelines.language.operators import BINARY, equal, fail, fetch, less, named, negated, sliced
+from pipelines.language.syntax import Node
 
 
 def environment(variables: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.local.errors import EvaluationError
-from pipelines.local.language import tags
-from pipelines.local.language.tags import Variables
+from pipelines.language import tags
+from pipelines.language.errors import EvaluationError
+from pipelines.language.tags import Variables
 
 KNOWN = {
     "workflow.name": "wf",

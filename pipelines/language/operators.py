@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from pipelines.local.errors import EvaluationError
+from pipelines.language.errors import EvaluationError
 
 _NAMES = {type(None): "nil", bool: "bool", int: "int", float: "float", str: "string", list: "array", dict: "map"}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from pipelines.local.errors import EvaluationError
+from pipelines.language.errors import EvaluationError
 
 _STEP = re.compile(
     r"""(?P<deep>\.\.)?(?:

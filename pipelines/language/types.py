@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pipelines.local.language import names, syntax
-from pipelines.local.language.operators import fail, is_number, named
-from pipelines.local.language.syntax import Node
+from pipelines.language import names, syntax
+from pipelines.language.operators import fail, is_number, named
+from pipelines.language.syntax import Node
 
 _SIDES = {
     **dict.fromkeys(("<", "<=", ">", ">="), ({"number"}, {"string"})),
