@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from pipelines import commands, local
 from steps import contract
 
 _WORKSPACE = "folder of data, models and runs [%(default)s]"
@@ -20,24 +20,26 @@ def _parser() -> argparse.ArgumentParser:
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="COMMAND")
 
-    def command(name: str, function: Callable[[argparse.Namespace], int], summary: str) -> argparse.ArgumentParser:
+    def command(name: str, function: str, summary: str) -> argparse.ArgumentParser:
         verb = verbs.add_parser(name, help=summary, description=summary)
         verb.set_defaults(function=function)
         return verb
 
-    command("list", commands.list_pipelines, "list the pipelines")
-    _compile(command("compile", commands.compile_pipeline, "print a pipeline as YAML for Argo"))
-    _check(command("check", commands.check_workflows, "say what is wrong with Argo workflows, before they run; exit 1 for errors"))
+    command("list", "commands.list_pipelines", "list the pipelines")
+    _compile(command("compile", "commands.compile_pipeline", "print a pipeline as YAML for Argo"))
+    _check(command("check", "check_command.check_workflows", "say what is wrong with Argo workflows, before they run; exit 1 for errors"))
     _run(
         command(
-            "run", commands.run_workflow, "run a pipeline or a compiled workflow on this machine; interrupted, the same command resumes it"
+            "run",
+            "commands.run_workflow",
+            "run a pipeline or a compiled workflow on this machine; interrupted, the same command resumes it",
         )
     )
-    _resume(command("resume", commands.resume, "let a step go on that waits for a person (suspend), in the newest run that has one"))
-    command("support", commands.print_support, "print which of Argo's fields a run on this machine honours, ignores, refuses")
-    _table(command("parameters", commands.print_parameters, "print the table of parameters: of all, or of an overlay with its values"))
-    _set(command("set", commands.set_parameter, "set a parameter's value in an overlay's site.env"))
-    _rollback(command("rollback", commands.roll_back, "serve the version that was released before, on a cluster or on this machine"))
+    _resume(command("resume", "commands.resume", "let a step go on that waits for a person (suspend), in the newest run that has one"))
+    command("support", "commands.print_support", "print which of Argo's fields a run on this machine honours, ignores, refuses")
+    _table(command("parameters", "commands.print_parameters", "print the table of parameters: of all, or of an overlay with its values"))
+    _set(command("set", "commands.set_parameter", "set a parameter's value in an overlay's site.env"))
+    _rollback(command("rollback", "commands.roll_back", "serve the version that was released before, on a cluster or on this machine"))
     return parser
 
 
@@ -108,17 +110,21 @@ def _workspace(verb: argparse.ArgumentParser) -> None:
 def main(arguments: Sequence[str]) -> int:
     """Run one command; its exit code, by the step contract's table."""
     options = _parser().parse_args(arguments)
+    module, _, function = options.function.partition(".")
     try:
-        code: int = options.function(options)
-    except (contract.StepError, local.RunnerError) as error:
-        contract.log(f"error: {error}")
-        code = error.exit_code
+        # Each command loads only what it needs.
+        code: int = getattr(importlib.import_module(f"pipelines.{module}"), function)(options)
     except BrokenPipeError:
         sys.stderr.close()
         code = contract.DONE
     except KeyboardInterrupt:
         contract.log("interrupted")
         code = 130
+    except Exception as error:
+        if not hasattr(error, "exit_code"):
+            raise
+        contract.log(f"error: {error}")  # it was foreseen: the errors of steps and of the runner carry their exit code
+        code = error.exit_code
     return code
 
 

@@ -6,7 +6,6 @@ import argparse
 import difflib
 import json
 import os
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -93,28 +92,6 @@ def set_parameter(options: argparse.Namespace) -> int:
         return contract.DONE
     print(*site.advice(state), sep="\n")
     return contract.DONE if site.fits(state, options.name) else contract.BAD_INPUT
-
-
-def check_workflows(options: argparse.Namespace) -> int:
-    """Print what is wrong with workflows: 1 where something would fail, 2 where something cannot be read."""
-    from pipelines import check
-
-    findings = check.check([source for name in options.source for source in _sources(name)])
-    print(check.FORMATS[options.format](findings))
-    errors = {one.rule for one in findings if one.severity == "error"}
-    return contract.BadInput.exit_code if "no-yaml" in errors else contract.UNEXPECTED if errors else contract.DONE
-
-
-def _sources(name: str) -> Sequence[Any]:
-    from pipelines import check
-
-    if name == "-" or Path(name).exists() or not re.fullmatch("[a-z0-9-]+", name):
-        return check.sources([name])
-    from pipelines import build
-
-    if name in build.registry():
-        return [check.Source(name, build.compile_named(name))]
-    return [check.Source(name, "", f"there is no such file, and no such pipeline ({', '.join(build.registry())})")]
 
 
 def run_workflow(options: argparse.Namespace) -> int:

@@ -69,7 +69,7 @@ def test_sarif_on_stdout_is_json_also_where_there_are_errors() -> None:
 
 def test_it_starts_without_what_takes_long_to_load() -> None:
     """How long it takes is measured by benchmarks/check.py."""
-    heavy = ("hera", "pydantic", "kubernetes", "tensorflow", "pyarrow", "boto3", "grpc")
+    heavy = ("hera", "pydantic", "kubernetes", "tensorflow", "pyarrow", "boto3", "grpc", "pipelines.local", "pipelines.site")
     code = f"import sys; from pipelines.__main__ import main; main(sys.argv[1:]); print([name for name in {heavy} if name in sys.modules])"
     words = [sys.executable, "-c", code, "check", str(VALID / "steps.yaml")]
     assert subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()[-1] == "[]"
