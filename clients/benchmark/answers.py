@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError
 
 from clients.benchmark.model import TensorSpec
 from clients.benchmark.requests import Request
+from clients.benchmark.samples import Answer
 from clients.serving.messages import PredictResponse
 from clients.serving.tensors import Array, to_array
 
@@ -35,14 +36,15 @@ class Judgement:
     unfit: int
 
 
-def judge(answers: Counter[tuple[int, bytes]], requests: Sequence[Request], outputs: Mapping[str, TensorSpec]) -> Judgement:
+def judge(answers: Mapping[tuple[int, bytes], Answer], requests: Sequence[Request], outputs: Mapping[str, TensorSpec]) -> Judgement:
     """Judge the answers, counted by place of the request and encoded PredictResponse."""
     read = _class_reader(outputs)
     unmeasured = _unmeasured(requests, read, outputs)
     versions: dict[int, None] = {}
     right: Counter[int] = Counter()
     fit: Counter[int] = Counter()
-    for (place, body), count in answers.items():
+    for (place, body), answer in sorted(answers.items(), key=lambda item: item[1].first_ns):
+        count = answer.count
         response = _decoded(body)
         if response.model_spec.HasField("version"):
             versions[response.model_spec.version.value] = None
@@ -54,7 +56,7 @@ def judge(answers: Counter[tuple[int, bytes]], requests: Sequence[Request], outp
             fit[place] += count
             right[place] += count * int(np.count_nonzero(classes == labels))
     rows = sum(requests[place].rows for place in fit)
-    unfit = 0 if unmeasured else answers.total() - fit.total()
+    unfit = 0 if unmeasured else sum(answer.count for answer in answers.values()) - fit.total()
     if unmeasured or not rows:
         return Judgement(None, 0, unmeasured or "no answer held one class for each row", tuple(versions), unfit)
     return Judgement(sum(right[place] / fit[place] for place in fit) / rows, rows, None, tuple(versions), unfit)

@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError
 from clients.benchmark.errors import BadInput, NothingSucceeded
 from clients.benchmark.settings import Settings
 from clients.benchmark.transport import Failure, Transport
+from clients.serving.calls import GET_MODEL_METADATA
 from clients.serving.messages import GetModelMetadataRequest, GetModelMetadataResponse, SignatureDefMap
 
 
@@ -35,7 +36,7 @@ def describe(settings: Settings, transport: Transport) -> Model:
     """Ask the server for the signature. Raises BadInput for one that the model lacks, NothingSucceeded where no answer comes."""
     request = GetModelMetadataRequest(metadata_field=["signature_def"])
     request.model_spec.name = settings.model
-    answer = transport.get_model_metadata(request.SerializeToString())
+    answer = transport.call(GET_MODEL_METADATA, request.SerializeToString())
     if isinstance(answer, Failure):
         raise NothingSucceeded(_explained(settings, answer))
     try:

@@ -2,68 +2,113 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from array import array
 from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from clients.benchmark.load import Load
 from clients.benchmark.transport import Failure
 from clients.serving.tensors import Array
+
+# Distinct answers are kept up to so many bytes: a model that answers at random must not fill the memory.
+ANSWERS_BYTES = 256 << 20
+
+
+@dataclass
+class Answer:
+    """An answer that came `count` times, and first at `first_ns`."""
+
+    count: int
+    first_ns: int
 
 
 @dataclass
 class Samples:
-    """Filled while a run goes on. Times are nanoseconds of time.perf_counter_ns; a failed call is counted and never timed.
+    """Filled while a run goes on, by one thread at a time. See transport.Sink; instants are those of time.perf_counter_ns.
 
-    `answers` counts equal answers by the request's place in the file and the answer's content, so that millions of calls
-    over one file hold each answer once.
+    A failed call is counted and never timed. Calls numbered below `warm_up` or due before `timed_ns` are not timed
+    either. `answers` holds equal answers once, by the request's place and the answer's content.
     """
 
+    rows_by_place: Array
+    warm_up: int = 0
+    timed_ns: int = 0
     calls: int = 0
-    answers: Counter[tuple[int, bytes]] = field(default_factory=Counter)
-    failed: Counter[str] = field(default_factory=Counter)
+    answers: dict[tuple[int, bytes], Answer] = field(default_factory=dict)
+    unkept: int = 0
+    failed_by_status: Counter[str] = field(default_factory=Counter)
     first_failure: Failure | None = None
-    failing_since_ns: int | None = None
-    interrupted: bool = False
-    gave_up: bool = False
-    # The measured interval: wall clock at its start, its first instant and the end of its last call, and this process's own work in it.
-    started_s: float = 0.0
-    first_ns: int = 0
+    in_flight: int = 0
+    # The measured interval: its first instant and the end of its last call, and this process's own work in it.
+    first_ns: int | None = None
     last_ns: int = 0
-    busy_ns: int = 0
-    _timed: array[int] = field(default_factory=lambda: array("q"))
+    # When a call was last answered, and when one first failed after that.
+    answered_ns: int = 0
+    failing_since_ns: int | None = None
+    _answer_bytes: int = 0
+    _timed: list[Array] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def begin_interval(self, now_ns: int) -> None:
-        """The warm-up is over."""
-        self.started_s = time.time()
-        self.first_ns = now_ns
-        self.busy_ns = -time.process_time_ns()
+    @classmethod
+    def of(cls, load: Load, rows_by_place: Array, start_ns: int) -> Samples:
+        """Samples of a load that starts at an instant."""
+        return cls(rows_by_place, load.warm_up, start_ns + load.warm_up_ns)
 
-    def end_interval(self) -> None:
-        """No call follows."""
-        self.busy_ns += time.process_time_ns()
+    def answered(self, numbers: Array, due_ns: Array, sent_ns: Array, end_ns: Array, places: Array) -> None:
+        """See transport.Sink."""
+        timed = (numbers >= self.warm_up) & (due_ns >= self.timed_ns)
+        with self._lock:
+            self.calls += len(numbers)
+            self.answered_ns = max(self.answered_ns, int(end_ns.max(initial=0)))
+            self.failing_since_ns = None
+            if timed.any():
+                self._spread(int(due_ns[timed].min()), int(end_ns[timed].max()))
+                self._timed.append(np.stack([due_ns[timed], sent_ns[timed], end_ns[timed], self.rows_by_place[places[timed]]]))
 
-    def fail(self, failure: Failure, sent_ns: int, end_ns: int) -> None:
-        """Count a call that was not answered."""
-        self.calls += 1
-        self.last_ns = end_ns
-        self.failed[failure.status] += 1
-        self.first_failure = self.first_failure or failure
-        self.failing_since_ns = self.failing_since_ns or sent_ns
+    def answer(self, place: int, body: bytes, count: int, first_ns: int) -> None:
+        """See transport.Sink."""
+        with self._lock:
+            known = self.answers.get((place, body))
+            if known is not None:
+                known.count += count
+                known.first_ns = min(known.first_ns, first_ns)
+            elif self._answer_bytes + len(body) <= ANSWERS_BYTES:
+                self._answer_bytes += len(body)
+                self.answers[place, body] = Answer(count, first_ns)
+            else:
+                self.unkept += count
 
-    def succeed(self, place: int, answer: bytes, end_ns: int) -> None:
-        """Keep an answer to the request at this place in the file."""
-        self.calls += 1
-        self.last_ns = end_ns
-        self.answers[place, answer] += 1
-        self.failing_since_ns = None
+    def failed(self, status: str, details: str, number: int, due_ns: int, sent_ns: int, end_ns: int) -> None:
+        """See transport.Sink."""
+        with self._lock:
+            self.calls += 1
+            self.failed_by_status[status] += 1
+            self.first_failure = self.first_failure or Failure(status, details)
+            self.failing_since_ns = self.failing_since_ns or sent_ns
+            if number >= self.warm_up and due_ns >= self.timed_ns:
+                self._spread(due_ns, end_ns)
 
-    def time_call(self, due_ns: int, sent_ns: int, end_ns: int, rows: int) -> None:
-        """Keep the times of an answered call of the measured interval, all at once: Ctrl-C may come between any two statements."""
-        self._timed.extend((due_ns, sent_ns, end_ns, rows))
+    def abandoned(self, count: int) -> None:
+        """See transport.Sink."""
+        with self._lock:
+            self.in_flight += count
 
     def timed(self) -> Array:
-        """The kept calls, one in each row: due_ns, sent_ns, end_ns, rows; int64 [calls, 4]."""
-        return np.array(self._timed, np.int64).reshape(-1, 4)
+        """The kept calls, one in each column: due_ns, sent_ns, end_ns, rows; int64 [4, calls]."""
+        return np.concatenate(self._timed, axis=1) if self._timed else np.empty((4, 0), np.int64)
+
+    def silent_ns(self, now_ns: int) -> int:
+        """For how long calls have only failed."""
+        return 0 if self.failing_since_ns is None else now_ns - self.failing_since_ns
+
+    def _spread(self, first_ns: int, last_ns: int) -> None:
+        self.first_ns = first_ns if self.first_ns is None else min(self.first_ns, first_ns)
+        self.last_ns = max(self.last_ns, last_ns)
+
+
+def wall_clock_s(instant_ns: int) -> float:
+    """The wall clock's time of an instant of time.perf_counter_ns, in seconds since 1970."""
+    return time.time() - (time.perf_counter_ns() - instant_ns) / 1e9

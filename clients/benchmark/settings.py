@@ -8,6 +8,8 @@ from pathlib import Path
 
 from clients.benchmark.errors import BadInput
 from clients.benchmark.formats import FORMATS
+from clients.benchmark.load import Closed, Load, Ramp
+from clients.benchmark.transport import Endpoint
 
 _ADDRESS = re.compile(r"(?:\[[0-9A-Fa-f:.%]+\]|[^\s:/\[\]]+):([0-9]{1,5})")
 
@@ -30,6 +32,8 @@ class Settings:
     signature: str = "serving_default"
     columns_file: Path | None = None
     format: str | None = None
+    transport: str = "grpc"
+    concurrency: int = 1
     deadline_s: float = 30.0
 
     def __post_init__(self) -> None:
@@ -48,3 +52,11 @@ class Settings:
             raise BadInput(f"--format: expected one of {', '.join(FORMATS)}, got {self.format!r}")
         if self.format is not None and self.columns_file is not None:
             raise BadInput("--format and --columns: expected one of them, got both; a known format has its own columns")
+
+    def load(self) -> Load:
+        """When requests are due."""
+        return Load(Closed(Ramp.constant(self.concurrency)), count=self.num_iteration, warm_up=self.warm_up_iteration)
+
+    def endpoint(self) -> Endpoint:
+        """Where they go."""
+        return Endpoint(self.server, deadline_s=self.deadline_s)

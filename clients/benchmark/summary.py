@@ -13,7 +13,7 @@ from clients.benchmark.answers import Judgement, judge
 from clients.benchmark.errors import Interrupted, NothingSucceeded
 from clients.benchmark.model import Model
 from clients.benchmark.requests import Prepared
-from clients.benchmark.samples import Samples
+from clients.benchmark.samples import Samples, wall_clock_s
 from clients.benchmark.settings import Settings
 from clients.serving.tensors import Array
 
@@ -83,17 +83,27 @@ def samples_needed(percentile: int) -> int:
     return math.ceil(100 / (100 - percentile))
 
 
-def summarise(settings: Settings, model: Model, prepared: Prepared, samples: Samples) -> Result:
+@dataclass(frozen=True)
+class Ended:
+    """How a run ended, and the share of its time that this process worked."""
+
+    interrupted: bool
+    gave_up: bool
+    busy: float
+
+
+def summarise(settings: Settings, model: Model, prepared: Prepared, samples: Samples, ended: Ended) -> Result:
     """Sum up a run. Raises NothingSucceeded, or Interrupted, where no call was measured."""
-    due_ns, sent_ns, end_ns, rows = samples.timed().T
+    due_ns, sent_ns, end_ns, rows = samples.timed()
     if not len(rows):
-        _refuse(settings, samples)
+        _refuse(settings, samples, ended)
     judgement = judge(samples.answers, prepared.requests, model.outputs)
     latencies_ms = (end_ns - due_ns) / 1e6
-    interval_ns = samples.last_ns - samples.first_ns
+    first_ns = samples.first_ns or 0
+    interval_ns = samples.last_ns - first_ns
     found = [
-        *_troubles(settings, samples, judgement, model),
-        *_doubts(settings, rows, prepared, busy=samples.busy_ns / interval_ns, late=(sent_ns - due_ns).sum() / interval_ns),
+        *_troubles(settings, samples, ended, judgement, model),
+        *_doubts(settings, rows, prepared, busy=ended.busy, late=(sent_ns - due_ns).sum() / interval_ns / settings.concurrency),
     ]
     return Result(
         server=settings.server,
@@ -103,7 +113,7 @@ def summarise(settings: Settings, model: Model, prepared: Prepared, samples: Sam
         batch_size=settings.batch_size,
         requests=samples.calls,
         warm_up=settings.warm_up_iteration,
-        failed=dict(samples.failed),
+        failed=dict(samples.failed_by_status),
         measured=len(rows),
         rows=int(rows.sum()),
         accuracy=judgement.accuracy,
@@ -114,9 +124,9 @@ def summarise(settings: Settings, model: Model, prepared: Prepared, samples: Sam
         histogram=histogram(latencies_ms),
         warnings=tuple(text for holds, text in found if holds),
         notes=(*prepared.notes, *_notes(settings, samples, rows, prepared, judgement)),
-        started=datetime.fromtimestamp(samples.started_s, UTC).isoformat(timespec="milliseconds"),
+        started=datetime.fromtimestamp(wall_clock_s(first_ns), UTC).isoformat(timespec="milliseconds"),
         duration_s=interval_ns / 1e9,
-        interrupted=samples.interrupted,
+        interrupted=ended.interrupted,
     )
 
 
@@ -141,28 +151,28 @@ def histogram(latencies_ms: Array) -> tuple[Bin, ...]:
     return tuple(Bin(float(lower), float(upper), int(count)) for lower, upper, count in zip(bounds[:-1], bounds[1:], counts, strict=True))
 
 
-def _refuse(settings: Settings, samples: Samples) -> NoReturn:
+def _refuse(settings: Settings, samples: Samples, ended: Ended) -> NoReturn:
     failures = _failures(samples)
-    if samples.interrupted:
+    if ended.interrupted:
         raise Interrupted(f"interrupted after {samples.calls} requests, before one was measured{failures and f'; {failures}'}")
     raise NothingSucceeded(f"{settings.server}: no measured request to model {settings.model} was answered: {failures}")
 
 
 def _failures(samples: Samples) -> str:
-    if not samples.failed:
+    if not samples.failed_by_status:
         return ""
-    by_status = ", ".join(f"{status} {count}" for status, count in samples.failed.most_common())
-    return f"{samples.failed.total()} of {samples.calls} requests failed ({by_status}; the first: {samples.first_failure})"
+    by_status = ", ".join(f"{status} {count}" for status, count in samples.failed_by_status.most_common())
+    return f"{samples.failed_by_status.total()} of {samples.calls} requests failed ({by_status}; the first: {samples.first_failure})"
 
 
-def _troubles(settings: Settings, samples: Samples, judgement: Judgement, model: Model) -> list[tuple[bool, str]]:
+def _troubles(settings: Settings, samples: Samples, ended: Ended, judgement: Judgement, model: Model) -> list[tuple[bool, str]]:
     """What went wrong in the run, the gravest first: whether it did, and what to say."""
     versions = dict.fromkeys((*([] if model.version is None else [model.version]), *judgement.versions))
     progress = f"after {samples.calls:,} of {settings.num_iteration:,} requests"
     return [
-        (samples.interrupted, f"interrupted {progress}"),
-        (samples.gave_up, f"given up {progress}, because the server no longer answered"),
-        (bool(samples.failed), _failures(samples)),
+        (ended.interrupted, f"interrupted {progress}"),
+        (ended.gave_up, f"given up {progress}, because the server no longer answered"),
+        (bool(samples.failed_by_status), _failures(samples)),
         (judgement.unfit > 0, f"{judgement.unfit:,} answers did not hold one class for each row sent"),
         (len(versions) > 1, f"the model's version changed during the run: {', then '.join(map(str, versions))}"),
     ]

@@ -260,19 +260,17 @@ def test_requests_that_do_not_fit_the_memory_are_left_out_and_noted(server, rows
 
 def test_a_client_that_is_the_bottleneck_says_so(server, rows, monkeypatch):
     monkeypatch.setattr(summary, "BUSY_SHARE", 0.01)
-    monkeypatch.setattr(summary, "LATE_SHARE", 0.05)
-    waiting = threading.Event()
-    result = run(settings(server, rows(40)), lambda done: waiting.wait(0.005))
+    result = run(settings(server, rows(40)))
     assert any(text.startswith("the client itself was at work for ") for text in result.warnings)
-    assert any(text.startswith("the client sent late: ") for text in result.warnings)
-    # The time for which a request was due and not sent is part of its latency.
-    assert result.latency_ms.min >= 5
 
 
-def test_each_request_is_told(server, rows):
+def test_how_many_requests_have_ended_is_told(server, rows):
     told = []
+    server.takes_s = 0.02
     run(settings(server, rows(40)), told.append)
-    assert told == list(range(1, 41))
+    assert told == sorted(told)
+    assert len(told) > 1
+    assert told[-1] == 40
 
 
 @pytest.mark.parametrize(
