@@ -1,4 +1,4 @@
-"""The command line: `python -m clients.benchmark -s localhost:8500 -d eval.csv -b 128 -n 200 -w 20`."""
+"""The command line: `tiphys-bench` or `python -m clients.benchmark -s localhost:8500 -d eval.csv -b 128 -n 200 -w 20`."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from clients.benchmark.errors import DONE, INTERRUPTED, BadInput, BenchmarkError
 from clients.benchmark.formats import FORMATS
 from clients.benchmark.printing import Bar, record, text
 from clients.benchmark.running import run
-from clients.benchmark.settings import Settings
+from clients.benchmark.settings import ARRIVALS, COMPRESSIONS, Settings
+from clients.benchmark.transport import TRANSPORTS
 
 _DEFAULTS = {field.name: field.default for field in fields(Settings)}
-_DESCRIPTION = "Measure a served model through TensorFlow Serving's gRPC API: accuracy, latency, throughput."
+_DESCRIPTION = "Measure a served model through TensorFlow Serving's API: latency, throughput, accuracy."
 _EPILOG = """The file is cut into batches in its order; the last one is as short as what is left, and the next pass begins again
 with the first. A column `label` (the class index) is compared with the model's answers, every other column is sent as
 the input of its name. Exit codes: 0 measured, 2 bad input, 10 nothing succeeded, 130 interrupted."""
@@ -48,19 +49,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("python -m clients.benchmark", description=_DESCRIPTION, epilog=_EPILOG, allow_abbrev=False)
+    parser = argparse.ArgumentParser("tiphys-bench", description=_DESCRIPTION, epilog=_EPILOG, allow_abbrev=False)
     add = parser.add_argument
-    add("-s", "--server", metavar="HOST:PORT", default=_DEFAULTS["server"], help="the server's gRPC side [%(default)s]")
-    add(
-        "-d",
-        "--data_file",
-        metavar="FILE",
-        type=Path,
-        required=True,
-        help="CSV file with a header, unless --columns or --format is given",
-    )
+    add("-s", "--server", metavar="HOST:PORT", default=_DEFAULTS["server"], help="the server's gRPC side, or unix:PATH [%(default)s]")
+    add("-d", "--data_file", metavar="FILE", type=Path, required=True, help="the rows; a header, unless --columns or --format is given")
     add("-b", "--batch_size", metavar="N", type=int, default=_DEFAULTS["batch_size"], help="rows in a request [%(default)s]")
-    add("-n", "--num_iteration", metavar="N", type=int, default=_DEFAULTS["num_iteration"], help="requests, one in flight [%(default)s]")
+    add("-n", "--num_iteration", metavar="N", type=int, help="requests, warm-up included [40, or as many as --duration takes]")
     add(
         "-w",
         "--warm_up_iteration",
@@ -76,8 +70,58 @@ def _parser() -> argparse.ArgumentParser:
         "--columns", metavar="FILE", type=Path, dest="columns_file", help="a file with the header, for a data file without one"
     )
     columns.add_argument("--format", choices=tuple(FORMATS), help="a data file without a header, as published")
+    _add_load(parser.add_argument_group("load"))
+    _add_connection(parser.add_argument_group("connection"))
     add("--json", metavar="FILE", type=Path, help="write the result there too, as JSON")
     return parser
+
+
+def _add_load(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add(
+        "--concurrency",
+        metavar="N",
+        type=_count_or_ramp,
+        default=_DEFAULTS["concurrency"],
+        help="calls in flight, each sent when one ended; FROM..TO with --ramp [%(default)s]",
+    )
+    add("--rate", metavar="R", type=_rate_or_ramp, help="calls per second, whatever the server does; FROM..TO with --ramp")
+    add("--ramp", metavar="SECONDS", type=float, dest="ramp_s", default=0.0, help="the time from FROM to TO")
+    add("--arrivals", choices=ARRIVALS, default=_DEFAULTS["arrivals"], help="how the calls of a rate are spread [%(default)s]")
+    add("--burst", metavar="N", type=int, dest="burst_size", default=_DEFAULTS["burst_size"], help="calls in a burst [%(default)s]")
+    add("--schedule", metavar="FILE", type=Path, dest="schedule_file", help="the second of each call, one in a line, in place of a rate")
+    add("--seed", metavar="N", type=int, default=_DEFAULTS["seed"], help="of everything random [%(default)s]")
+    add("--duration", metavar="SECONDS", type=float, dest="duration_s", help="measured time, after the warm-up")
+    add("--warm-up", metavar="SECONDS", type=float, dest="warm_up_s", default=0.0, help="time that is not measured, beside -w")
+    add("--connections", metavar="N", type=int, default=_DEFAULTS["connections"], help="of each process [%(default)s]")
+    add("--processes", metavar="N", type=int, default=_DEFAULTS["processes"], help="that share the load [%(default)s]")
+
+
+def _add_connection(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("--transport", choices=tuple(TRANSPORTS), default=_DEFAULTS["transport"], help="how calls travel [%(default)s]")
+    add("--deadline", metavar="SECONDS", type=float, dest="deadline_s", default=_DEFAULTS["deadline_s"], help="of a call [%(default)s]")
+    add("--max-message-size", metavar="BYTES", type=int, dest="max_message_bytes", help="the largest request or answer [no limit]")
+    add("--compression", choices=COMPRESSIONS, default=_DEFAULTS["compression"], help="of requests [%(default)s]")
+    add("--tls", action="store_true", help="encrypt, and trust the system's authorities")
+    add("--ca", metavar="FILE", type=Path, dest="ca_file", help="encrypt, and trust this authority (PEM)")
+    add("--cert", metavar="FILE", type=Path, dest="cert_file", help="the client's certificate (PEM)")
+    add("--key", metavar="FILE", type=Path, dest="key_file", help="its key (PEM)")
+    add("--metadata-file", metavar="FILE", type=Path, help="lines `name: value`, sent with every call")
+    add("--token-file", metavar="FILE", type=Path, help="a bearer token, sent with every call")
+    add("--token-env", metavar="NAME", help="the environment variable with it")
+
+
+def _rate_or_ramp(text: str) -> float | tuple[float, float]:
+    """One number, or both of FROM..TO."""
+    start, dots, end = text.partition("..")
+    return (float(start), float(end)) if dots else float(text)
+
+
+def _count_or_ramp(text: str) -> int | tuple[int, int]:
+    """One whole number, or both of FROM..TO."""
+    start, dots, end = text.partition("..")
+    return (int(start), int(end)) if dots else int(text)
 
 
 def _print(lines: str) -> None:

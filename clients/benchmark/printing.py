@@ -9,7 +9,6 @@ from typing import Any
 from clients.benchmark.settings import Settings
 from clients.benchmark.summary import Latency, Result, samples_needed
 
-_REDRAW_S = 0.2
 _WIDTH = 30
 
 
@@ -20,7 +19,7 @@ def text(result: Result) -> str:
     lines = [
         *([f"NOT TO BE TRUSTED: {'; '.join(result.warnings)}"] if result.warnings else []),
         f"model       {result.model}, {version}, signature {result.signature}, at {result.server}",
-        f"requests    {result.measured:,} measured in {result.duration_s:.3g} s after {result.warm_up:,} of warm-up, one in flight, "
+        f"requests    {result.measured:,} measured in {result.duration_s:.3g} s after {result.warm_up:,} of warm-up, {result.load}, "
         f"batch size {result.batch_size:,}, {failed:,} failed",
         f"accuracy    {_accuracy(result)}",
         f"average     {_ms(result.latency_ms.mean)} per request",
@@ -41,6 +40,7 @@ def record(result: Result) -> dict[str, Any]:
         "model": result.model,
         "signature": result.signature,
         "version": result.version,
+        "load": result.load,
         "batch_size": result.batch_size,
         "requests": result.requests,
         "warm_up": result.warm_up,
@@ -64,21 +64,27 @@ class Bar:
     """A bar on a terminal's standard error; elsewhere, nothing."""
 
     def __init__(self, settings: Settings) -> None:
-        self._total = settings.num_iteration
+        self._total = settings.calls
+        self._duration_s = (settings.duration_s or 0.0) + settings.warm_up_s
+        self._began_s = time.monotonic()
         self._shown = sys.stderr.isatty()
-        self._next_s = 0.0
+        self._drawn = False
 
     def tell(self, done: int) -> None:
         """So many requests have ended."""
-        if self._shown and (time.monotonic() >= self._next_s or done == self._total):
-            self._next_s = time.monotonic() + _REDRAW_S
-            filled = _WIDTH * done // self._total
-            sys.stderr.write(f"\r[{'#' * filled}{'.' * (_WIDTH - filled)}] {done:,} of {self._total:,} requests")
-            sys.stderr.flush()
+        if not self._shown:
+            return
+        self._drawn = True
+        total, share = "", (time.monotonic() - self._began_s) / self._duration_s if self._duration_s else 0.0
+        if self._total is not None:
+            total, share = f" of {self._total:,}", max(share, done / self._total)
+        filled = min(int(_WIDTH * share), _WIDTH)
+        sys.stderr.write(f"\r[{'#' * filled}{'.' * (_WIDTH - filled)}] {done:,}{total} requests")
+        sys.stderr.flush()
 
     def clear(self) -> None:
         """Leave the line to what is printed next."""
-        if self._shown and self._next_s:
+        if self._drawn:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -62,7 +63,7 @@ def prepare(settings: Settings, model: Model, table: Table) -> Prepared:
 def _requests(settings: Settings, table: Table, columns: Sequence[Column], has_label: bool) -> Iterator[Request]:
     size = settings.batch_size
     templates: dict[int, _Template] = {}
-    for block in table.blocks(size * settings.num_iteration, size * max(1, _ROWS_AT_ONCE // size)):
+    for block in table.blocks(size * (settings.calls or sys.maxsize), size * max(1, _ROWS_AT_ONCE // size)):
         values = convert(table.path, block, columns, table.format.unknown if table.format else None)
         labels = _labels(table, block) if has_label else None
         for start in range(0, len(block.rows), size):

@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -95,6 +96,26 @@ class Samples:
         """See transport.Sink."""
         with self._lock:
             self.in_flight += count
+
+    def merge(self, other: Samples) -> None:
+        """Count what another process has seen of the same load."""
+        self.calls += other.calls
+        self.failed_by_status += other.failed_by_status
+        self.first_failure = self.first_failure or other.first_failure
+        self.in_flight += other.in_flight
+        self.unkept += other.unkept
+        self.answered_ns = max(self.answered_ns, other.answered_ns)
+        if other.first_ns is not None:
+            self._spread(other.first_ns, other.last_ns)
+        for (place, body), answer in other.answers.items():
+            self.answer(place, body, answer.count, answer.first_ns)
+        self._timed += other._timed
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _lock=threading.Lock())
 
     def timed(self) -> Array:
         """The kept calls, one in each column: due_ns, sent_ns, end_ns, rows; int64 [4, calls]."""

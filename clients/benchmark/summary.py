@@ -10,6 +10,7 @@ from typing import NoReturn
 import numpy as np
 
 from clients.benchmark.answers import Judgement, judge
+from clients.benchmark.driving import Ended
 from clients.benchmark.errors import Interrupted, NothingSucceeded
 from clients.benchmark.model import Model
 from clients.benchmark.requests import Prepared
@@ -59,6 +60,7 @@ class Result:
     model: str
     signature: str
     version: int | None
+    load: str
     batch_size: int
     requests: int
     warm_up: int
@@ -83,15 +85,6 @@ def samples_needed(percentile: int) -> int:
     return math.ceil(100 / (100 - percentile))
 
 
-@dataclass(frozen=True)
-class Ended:
-    """How a run ended, and the share of its time that this process worked."""
-
-    interrupted: bool
-    gave_up: bool
-    busy: float
-
-
 def summarise(settings: Settings, model: Model, prepared: Prepared, samples: Samples, ended: Ended) -> Result:
     """Sum up a run. Raises NothingSucceeded, or Interrupted, where no call was measured."""
     due_ns, sent_ns, end_ns, rows = samples.timed()
@@ -103,13 +96,14 @@ def summarise(settings: Settings, model: Model, prepared: Prepared, samples: Sam
     interval_ns = samples.last_ns - first_ns
     found = [
         *_troubles(settings, samples, ended, judgement, model),
-        *_doubts(settings, rows, prepared, busy=ended.busy, late=(sent_ns - due_ns).sum() / interval_ns / settings.concurrency),
+        *_doubts(settings, rows, prepared, busy=ended.busy, late=float((sent_ns - due_ns).mean() / latencies_ms.mean() / 1e6)),
     ]
     return Result(
         server=settings.server,
         model=settings.model,
         signature=settings.signature,
         version=judgement.versions[-1] if judgement.versions else model.version,
+        load=settings.load_text,
         batch_size=settings.batch_size,
         requests=samples.calls,
         warm_up=settings.warm_up_iteration,
@@ -168,7 +162,8 @@ def _failures(samples: Samples) -> str:
 def _troubles(settings: Settings, samples: Samples, ended: Ended, judgement: Judgement, model: Model) -> list[tuple[bool, str]]:
     """What went wrong in the run, the gravest first: whether it did, and what to say."""
     versions = dict.fromkeys((*([] if model.version is None else [model.version]), *judgement.versions))
-    progress = f"after {samples.calls:,} of {settings.num_iteration:,} requests"
+    of = "" if settings.calls is None else f" of {settings.calls:,}"
+    progress = f"after {samples.calls:,}{of} requests"
     return [
         (ended.interrupted, f"interrupted {progress}"),
         (ended.gave_up, f"given up {progress}, because the server no longer answered"),
@@ -185,7 +180,7 @@ def _doubts(settings: Settings, rows: Array, prepared: Prepared, busy: float, la
         (len(rows) < LEAST_MEASURED, f"only {len(rows)} requests were measured, a figure needs {LEAST_MEASURED}"),
         (rows.max() < settings.batch_size, f"no request held {settings.batch_size:,} rows, because the file has {in_file:,}"),
         (busy >= BUSY_SHARE, f"the client itself was at work for {busy:.0%} of the measured time: the server may be faster than this"),
-        (late >= LATE_SHARE, f"the client sent late: {late:.0%} of the measured time passed between calls"),
+        (late >= LATE_SHARE, f"the client sent late: {late:.0%} of the latency passed before a call was sent"),
     ]
 
 

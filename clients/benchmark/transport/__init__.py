@@ -46,6 +46,8 @@ class Endpoint:
     metadata: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     max_message_bytes: int | None = None
     compression: str | None = None
+    # No load will have more than one call in flight: a transport may have a cheaper way for that.
+    one_in_flight: bool = False
 
 
 @dataclass(frozen=True)

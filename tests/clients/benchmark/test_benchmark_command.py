@@ -87,6 +87,7 @@ def test_the_record(server, table, tmp_path):
         "model": "wide-deep-large-ds-fp32-training",
         "signature": "serving_default",
         "version": 3,
+        "load": "one in flight",
         "batch_size": 4,
         "requests": 60,
         "warm_up": 5,
