@@ -1,0 +1,133 @@
+"""Many calls at once: requests framed ahead of the clock, and answers that look alike recognised together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clients.benchmark.transport.wire.frames import HEADER_BYTES, Flag, Kind, header
+from clients.benchmark.transport.wire.responses import PREFIX_BYTES
+from clients.benchmark.transport.wire.streams import Integers
+
+Octets = NDArray[np.uint8]
+
+# Where a frame's header has its stream id.
+_STREAM = slice(5, HEADER_BYTES)
+# A wheel turns over this many requests at least, so that few distinct ones can be sent many at a time.
+_LEAST_REQUESTS = 512
+
+
+def message(body: bytes, *, compressed: bool = False) -> bytes:
+    """A request as a gRPC message: with its five bytes in front."""
+    return bytes([compressed]) + len(body).to_bytes(4, "big") + body
+
+
+class Wheel:
+    """Requests framed once (HEADERS and DATA each), one behind the other by place; sending patches stream ids.
+
+    Few distinct requests are repeated, so that many can be sent at once: a position is a place and which repetition.
+    """
+
+    def __init__(self, messages: Sequence[bytes], block: bytes) -> None:
+        self.block = block
+        self.longest = max(len(body) for body in messages)
+        self._distinct = len(messages)
+        self._repeated = -(-_LEAST_REQUESTS // len(messages))
+        opening = header(len(block), Kind.HEADERS, Flag.END_HEADERS, 0) + block
+        framed = [opening + header(len(body), Kind.DATA, Flag.END_STREAM, 0) + body for body in messages]
+        self._octets = np.frombuffer(bytearray(b"".join(framed) * self._repeated), np.uint8)
+        self._view = memoryview(self._octets)
+        lengths = np.array([len(frames) for frames in framed] * self._repeated, np.int64)
+        starts = np.concatenate([[0], np.cumsum(lengths)])
+        self._starts: list[int] = starts.tolist()
+        # What of a request's frames does not count for flow control.
+        self._overhead = len(opening) + HEADER_BYTES
+        # The positions of both stream ids of each request in the octets.
+        firsts = starts[:-1, None]
+        self._ids = np.stack([firsts + np.arange(5, 9), firsts + len(opening) + np.arange(5, 9)], axis=1)
+
+    def positions(self, numbers: Integers, places: Integers) -> Integers:
+        """Where the requests of calls are, int64 [k]: one behind the other for calls in order, as far as it goes round."""
+        return places + numbers // self._distinct % self._repeated * self._distinct
+
+    def frames(self, positions: Integers, stream: int) -> tuple[memoryview, int] | None:
+        """The bytes of calls on streams `stream`, `stream + 2` and so on, and what they count for flow control.
+
+        Good until the next call. None where a position comes twice.
+        """
+        count, starts = len(positions), self._starts
+        first = int(positions[0])
+        ids = np.arange(stream, stream + 2 * count, 2, dtype=">u4").view(np.uint8).reshape(count, 1, 4)
+        if positions[-1] == first + count - 1 and (count < 3 or bool((np.diff(positions) == 1).all())):
+            self._octets[self._ids[first : first + count]] = ids
+            octets = self._view[starts[first] : starts[first + count]]
+        else:
+            apart = positions.tolist()
+            if len(set(apart)) < count:
+                return None
+            self._octets[self._ids[positions]] = ids
+            octets = memoryview(b"".join([self._view[starts[position] : starts[position + 1]] for position in apart]))
+        return octets, len(octets) - count * self._overhead
+
+
+class Layout(NamedTuple):
+    """What the bytes of an answered call's response consist of: HEADERS, one DATA frame, trailers; `version` is that of the header table."""
+
+    headers: bytes
+    message_bytes: int
+    trailers: bytes
+    version: int
+
+
+class Run(NamedTuple):
+    """Responses of one layout that lie one behind the other: their streams, int64 [k], and messages, uint8 [k, message_bytes] (a view)."""
+
+    streams: Integers
+    bodies: Octets
+    length: int
+
+
+class Template:
+    """Recognises responses of a layout."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        opening = header(len(layout.headers), Kind.HEADERS, Flag.END_HEADERS, 0) + layout.headers
+        data_bytes = PREFIX_BYTES + layout.message_bytes
+        front = opening + header(data_bytes, Kind.DATA, 0, 0) + message(bytes(layout.message_bytes))[:PREFIX_BYTES]
+        back = header(len(layout.trailers), Kind.HEADERS, Flag.END_HEADERS | Flag.END_STREAM, 0) + layout.trailers
+        self.start = front[:5]
+        self.length = len(front) + layout.message_bytes + len(back)
+        self._front, self._back = len(front), self.length - len(back)
+        self._expected = np.frombuffer(front + bytes(layout.message_bytes) + back, np.uint8)
+        self._mask = np.full(self.length, 0xFF, np.uint8)
+        self._mask[self._front : self._back] = 0
+        # Each id without its first bit, which says nothing.
+        self._ids = [position + _STREAM.start for position in (0, len(opening), self._back)]
+        for position in self._ids:
+            self._mask[position : position + 4] = 0
+
+    def whole(self, octets: Octets) -> Run | None:
+        """As many whole responses as `octets` begins with, if it does."""
+        count = len(octets) // self.length
+        if not count:
+            return None
+        rows = octets[: count * self.length].reshape(count, self.length)
+        front, back = rows[:, : self._front], rows[:, self._back :]
+        differ = ((front ^ self._expected[: self._front]) & self._mask[: self._front]).any(axis=1)
+        differ |= ((back ^ self._expected[self._back :]) & self._mask[self._back :]).any(axis=1)
+        headers, data, trailers = (rows[:, at : at + 4].view(">u4").ravel() for at in self._ids)
+        differ |= (headers != data) | (headers != trailers)
+        if differ.any():
+            count = int(differ.argmax())
+            if not count:
+                return None
+        return Run(headers[:count].astype(np.int64), rows[:count, self._front : self._back], count * self.length)
+
+    def begins(self, octets: Octets) -> bool:
+        """Whether `octets`, shorter than a response, may be the beginning of one."""
+        size = len(octets)
+        return size < self.length and not ((octets ^ self._expected[:size]) & self._mask[:size]).any()
