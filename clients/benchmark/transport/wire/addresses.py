@@ -6,6 +6,7 @@ import os
 import socket
 import ssl
 import tempfile
+from functools import cached_property
 
 from clients.benchmark.transport import Endpoint, Tls
 
@@ -13,49 +14,48 @@ _UNIX = "unix:"
 
 
 class Target:
-    """The server of an endpoint. Raises OSError where its name cannot be resolved, or its TLS material cannot be read."""
+    """The server of an endpoint. `open` and `secure` raise OSError where its name cannot be resolved, or its TLS material not be used."""
 
     def __init__(self, endpoint: Endpoint) -> None:
+        self._tls = endpoint.tls
         self.address = endpoint.address
-        self._context = _context(endpoint.tls) if endpoint.tls else None
-        if self.address.startswith(_UNIX):
-            self.host, self.authority = "localhost", "localhost"
-            path = self.address.removeprefix(_UNIX)
-            self._places: list[tuple[int, object]] = [(socket.AF_UNIX, f"/{path.lstrip('/')}" if path.startswith("//") else path)]
-            return
-        host, _, port = self.address.rpartition(":")
-        self.host, self.authority = host.strip("[]"), self.address
-        found = socket.getaddrinfo(self.host, int(port), type=socket.SOCK_STREAM)
-        self._places = [(family, address) for family, _, _, _, address in found]
+        self.is_unix = self.address.startswith(_UNIX)
+        self._host, _, self._port = ("localhost", "", "") if self.is_unix else self.address.rpartition(":")
+        # What the requests say of the server, and of the way they come.
+        self.authority = "localhost" if self.is_unix else self.address
+        self.scheme = "http" if self._tls is None else "https"
 
-    @property
-    def scheme(self) -> str:
-        """What the requests say of the way they come."""
-        return "https" if self._context else "http"
-
-    @property
-    def places(self) -> int:
-        """How many addresses the server has."""
-        return len(self._places)
+    @cached_property
+    def places(self) -> list[tuple[int, object]]:
+        """The server's addresses: family and address of each."""
+        if self.is_unix:
+            return [(socket.AF_UNIX, self.address.removeprefix(_UNIX).removeprefix("//"))]
+        found = socket.getaddrinfo(self._host.strip("[]"), int(self._port), type=socket.SOCK_STREAM)
+        return [(family, address) for family, _, _, _, address in found]
 
     def open(self, place: int) -> socket.socket:
         """A socket that is not connected yet, for one of the server's addresses; it never blocks."""
-        family, _ = self._places[place]
+        family, _ = self.places[place]
         opened = socket.socket(family, socket.SOCK_STREAM)
         opened.setblocking(False)
-        if family != socket.AF_UNIX:
+        if not self.is_unix:
             opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return opened
 
     def connect(self, opened: socket.socket, place: int) -> int:
         """Begin to connect, or look how far it is. Returns an errno, 0 when connected."""
-        return opened.connect_ex(self._places[place][1])  # type: ignore[arg-type]
+        return opened.connect_ex(self.places[place][1])  # type: ignore[arg-type]
 
     def secure(self, opened: socket.socket) -> ssl.SSLSocket | None:
         """The connected socket under TLS, before the handshake; None where the endpoint has no TLS."""
-        if self._context is None:
+        if self._tls is None:
             return None
-        return self._context.wrap_socket(opened, server_hostname=self.host, do_handshake_on_connect=False)
+        return self._context.wrap_socket(opened, server_hostname=self._host.strip("[]"), do_handshake_on_connect=False)
+
+    @cached_property
+    def _context(self) -> ssl.SSLContext:
+        assert self._tls is not None
+        return _context(self._tls)
 
 
 def _context(tls: Tls) -> ssl.SSLContext:

@@ -55,7 +55,8 @@ class Calls:
 
     def _grow(self) -> None:
         size = len(self.state)
-        self._free = np.concatenate([self._free[: self._free_count], np.arange(size, 2 * size), np.zeros(size - self._free_count, np.int64)])
+        unused = np.zeros(size - self._free_count, np.int64)
+        self._free = np.concatenate([self._free[: self._free_count], np.arange(size, 2 * size), unused])
         self._free_count += size
         for name in ("state", "moved", "numbers", "places", "due_ns", "begun_ns", "sent_ns", "streams", "lines"):
             old = getattr(self, name)
@@ -126,4 +127,3 @@ class Tally:
         if count and self._known is not None:
             self._sink.answer(place, self._known[place].tobytes(), count, int(self._firsts_ns[place]))
             self._counts[place] = 0
-

@@ -36,7 +36,7 @@ class Client:
         self._endpoint = endpoint
         self._lines: Lines | None = None
         self._wheel: Wheel | None = None
-        self._target: Target | None = None
+        self._target = Target(endpoint)
 
     def close(self) -> None:
         """Close the connections."""
@@ -47,10 +47,7 @@ class Client:
     def call(self, method: str, body: bytes) -> bytes | Failure:
         """One call of a gRPC method with an encoded request; an encoded response, or the failure."""
         until_ns = time.perf_counter_ns() + int(self._endpoint.deadline_s * 1e9)
-        try:
-            lines = Lines(lambda: self._line(method, until_ns), 1)
-        except OSError as error:
-            return Failure("UNAVAILABLE", f"{self._endpoint.address}: {error.strerror or error}")
+        lines = Lines(lambda: self._line(method, until_ns), 1)
         try:
             return self._call(lines, self._message(body), until_ns)
         finally:
@@ -73,7 +70,7 @@ class Client:
             with _undisturbed():
                 drive(course, self._open(), dispatcher, deadline_ns, stop)
         finally:
-            dispatcher.tell_answers()
+            dispatcher.finish()
             if dispatcher.calls.under_way:
                 self.close()
                 sink.abandoned(dispatcher.calls.under_way)
@@ -85,13 +82,11 @@ class Client:
         return self._lines
 
     def _line(self, method: str, until_ns: int) -> Line:
-        if self._target is None:
-            self._target = Target(self._endpoint)
         max_message_bytes = self._endpoint.max_message_bytes or _MAX_MESSAGE_BYTES
-        return Line(self._target, self._fields(self._target, method), max_message_bytes, until_ns)
+        return Line(self._target, self._fields(method), max_message_bytes, until_ns)
 
-    def _fields(self, target: Target, method: str) -> list[Field]:
-        endpoint = self._endpoint
+    def _fields(self, method: str) -> list[Field]:
+        endpoint, target = self._endpoint, self._target
         fields = {
             ":method": "POST",
             ":scheme": target.scheme,

@@ -157,13 +157,10 @@ class Connection:
         stream = self._next
         self._next += 2
         self._open.open_one(stream, tag)
-        if self._steady is None:
-            version = self._encoder.version
+        block = self._steady
+        if block is None:
             block = self._encoder.encode(self._fields)
-            if version == self._encoder.version:
-                self._steady = block
-        else:
-            block = self._steady
+            self._settle()
         self.outgoing += frames.headers_frames(block, stream, self._max_frame_bytes)
         exchange = _Exchange(unsent=memoryview(message), send_window=self._initial_send_window)
         if not self._send(stream, exchange):
@@ -187,6 +184,13 @@ class Connection:
         self._send_window -= payload
         self._open.open(np.arange(stream, self._next, 2), tags)
         return octets
+
+    def _settle(self) -> None:
+        """Keep the block of every further request, if that changes nothing."""
+        trial = deepcopy(self._encoder)
+        block = trial.encode(self._fields)
+        if trial.version == self._encoder.version:
+            self._steady = block
 
     def predicted_block(self) -> bytes:
         """The header block that a wheel for this connection must have: that of every request but the first, as things are now."""

@@ -17,6 +17,8 @@ from clients.benchmark.transport.wire.streams import Integers
 
 # A call that a server would not look at is made anew so often.
 _MOST_MOVES = 3
+# Answered calls are told so many at a time: a sink works on arrays. No more than these come at once.
+_MOST_UNTOLD = 16_384
 
 NONE: Integers = np.zeros(0, np.int64)
 
@@ -31,6 +33,9 @@ class Dispatcher:
         self._pool, self._message, self._wheel = pool, message, wheel
         self._deadline_ns, self._sink = deadline_ns, sink
         self._tally = Tally(sink, len(pool.rows))
+        # Answered calls that the sink has not been told: number, due, sent, end, place.
+        self._untold = np.zeros((5, _MOST_UNTOLD), np.int64)
+        self._untold_count = 0
         self._lines: dict[int, Line] = {}
 
     def begin(self, numbers: Integers, due_ns: Integers | int, now_ns: int) -> Integers:
@@ -104,8 +109,16 @@ class Dispatcher:
             by_id[int(calls.lines[tag])].connection.cancel(int(calls.streams[tag]))
         self.refuse(late, Refusal("DEADLINE_EXCEEDED", f"no answer within {self._deadline_ns / 1e9:g} s"), now_ns)
 
-    def tell_answers(self) -> None:
-        """Tell the sink of the answers that it has not been told yet."""
+    def tell(self) -> None:
+        """Tell the sink which calls were answered since it was last told."""
+        if self._untold_count:
+            numbers, due_ns, sent_ns, end_ns, places = self._untold[:, : self._untold_count].copy()
+            self._untold_count = 0
+            self._sink.answered(numbers, due_ns, sent_ns, end_ns, places)
+
+    def finish(self) -> None:
+        """Tell the sink what it has not been told yet, the answers themselves among it."""
+        self.tell()
         self._tally.tell()
 
     def _answered(self, tags: Integers, bodies: Octets, now_ns: int) -> None:
@@ -125,7 +138,12 @@ class Dispatcher:
             # The answer came before the whole request was sent.
             sent_ns[sent_ns == 0] = now_ns
         places = calls.places[tags]
-        self._sink.answered(calls.numbers[tags], calls.due_ns[tags], sent_ns, np.full(len(tags), now_ns), places)
+        count = len(tags)
+        if self._untold_count + count > _MOST_UNTOLD:
+            self.tell()
+        untold = self._untold[:, self._untold_count : self._untold_count + count]
+        untold[0], untold[1], untold[2], untold[3], untold[4] = calls.numbers[tags], calls.due_ns[tags], sent_ns, now_ns, places
+        self._untold_count += count
         calls.end(tags)
         return places
 

@@ -71,6 +71,9 @@ class Code(IntEnum):
     HTTP_1_1_REQUIRED = 0xD
 
 
+_CODES = {int(code): code.name for code in Code}
+
+
 class ProtocolError(Exception):
     """The peer broke the protocol in a way that ends the connection; `code` is what it is told in GOAWAY."""
 
@@ -209,4 +212,4 @@ def read_goaway(frame: Frame) -> tuple[int, int, str]:
 
 def code_name(code: int) -> str:
     """An error code in words."""
-    return Code(code).name if code in Code else f"error code {code}"
+    return _CODES.get(code, f"error code {code}")

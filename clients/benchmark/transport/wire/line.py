@@ -46,7 +46,7 @@ class Line:
         self.until_ns = until_ns
         self._target = target
         self._place = 0
-        self._socket: socket.socket | ssl.SSLSocket = target.open(0)
+        self._socket: socket.socket | ssl.SSLSocket | None = None
         self._connected = self._secured = False
         self._offset = 0
         self._marks: deque[_Mark] = deque()
@@ -54,7 +54,7 @@ class Line:
 
     def fileno(self) -> int:
         """For select."""
-        return self._socket.fileno()
+        return -1 if self._socket is None else self._socket.fileno()
 
     @property
     def wants_to_write(self) -> bool:
@@ -65,7 +65,8 @@ class Line:
         """Close the socket; what was queued for it and can go at once (GOAWAY, say) goes."""
         if self._secured:
             self.flush()
-        self._socket.close()
+        if self._socket is not None:
+            self._socket.close()
 
     def give_up(self, reason: str) -> None:
         """End the connection: yields events for its calls."""
@@ -90,18 +91,21 @@ class Line:
             self.flush()
 
     def _connect(self) -> None:
+        if self._socket is None:
+            self._socket = self._target.open(self._place)
         code = self._target.connect(self._socket, self._place)
         if code in (0, errno.EISCONN):
             self._connected = True
         elif code not in _UNDER_WAY:
-            if self._place + 1 == self._target.places:
+            if self._place + 1 == len(self._target.places):
                 raise OSError(code, os.strerror(code))
             self._place += 1
             self._socket.close()
-            self._socket = self._target.open(self._place)
+            self._socket = None
             self._connect()
 
     def _secure(self) -> None:
+        assert self._socket is not None
         if not isinstance(self._socket, ssl.SSLSocket):
             secured = self._target.secure(self._socket)
             if secured is None:
@@ -120,6 +124,7 @@ class Line:
         if not self._secured:
             self.advance()
             return False
+        assert self._socket is not None
         connection = self.connection
         try:
             count = self._socket.recv_into(connection.space())
@@ -155,6 +160,7 @@ class Line:
             self._marks.append(_Mark(start, end, stream, tags))
             self.flush()
             return True
+        assert self._socket is not None
         try:
             count = self._socket.send(octets)
         except OSError:
@@ -170,6 +176,8 @@ class Line:
 
     def flush(self) -> None:
         """Send what is queued, as far as the socket takes it."""
+        if not self._secured or self._socket is None:
+            return
         outgoing = self.connection.outgoing
         try:
             while outgoing:

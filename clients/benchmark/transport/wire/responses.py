@@ -28,7 +28,7 @@ _BY_HTTP_STATUS = {
     b"503": "UNAVAILABLE",
     b"504": "UNAVAILABLE",
 }
-_BY_CODE = {
+_BY_CODE: dict[int, str] = {
     Code.REFUSED_STREAM: "UNAVAILABLE",
     Code.CANCEL: "CANCELLED",
     Code.ENHANCE_YOUR_CALM: "RESOURCE_EXHAUSTED",
@@ -49,7 +49,7 @@ class Refusal(NamedTuple):
 
 def reset(code: int) -> Refusal:
     """What RST_STREAM with an error code means."""
-    return Refusal(_BY_CODE.get(Code(code), "INTERNAL") if code in Code else "INTERNAL", f"the server reset the stream: {code_name(code)}")
+    return Refusal(_BY_CODE.get(code, "INTERNAL"), f"the server reset the stream: {code_name(code)}")
 
 
 def response(headers: Sequence[Field], trailers: Sequence[Field] | None, body: Bytes, max_message_bytes: int) -> bytes | Refusal:

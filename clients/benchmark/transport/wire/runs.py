@@ -38,8 +38,9 @@ class Wheel:
         self._repeated = -(-_LEAST_REQUESTS // len(messages))
         opening = header(len(block), Kind.HEADERS, Flag.END_HEADERS, 0) + block
         framed = [opening + header(len(body), Kind.DATA, Flag.END_STREAM, 0) + body for body in messages]
-        self._octets = np.frombuffer(bytearray(b"".join(framed) * self._repeated), np.uint8)
-        self._view = memoryview(self._octets)
+        buffer = bytearray(b"".join(framed) * self._repeated)
+        self._octets: Octets = np.frombuffer(buffer, np.uint8)
+        self._view = memoryview(buffer)
         lengths = np.array([len(frames) for frames in framed] * self._repeated, np.int64)
         starts = np.concatenate([[0], np.cumsum(lengths)])
         self._starts: list[int] = starts.tolist()
@@ -74,7 +75,7 @@ class Wheel:
 
 
 class Layout(NamedTuple):
-    """What the bytes of an answered call's response consist of: HEADERS, one DATA frame, trailers; `version` is that of the header table."""
+    """What a response consists of: HEADERS, one DATA frame with one message, trailers; `version` is that of the header table."""
 
     headers: bytes
     message_bytes: int

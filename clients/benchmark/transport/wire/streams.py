@@ -39,7 +39,7 @@ class OpenStreams:
         self.count += 1
 
     def close(self, streams: Integers) -> Integers | None:
-        """Close distinct open streams, int64 [k], and give their tags; None, and nothing is closed, where one is not open or comes twice."""
+        """Close open streams, int64 [k], and give their tags; None, and nothing is closed, where one is not open or comes twice."""
         slots = streams >> 1 & self._mask
         if not (self._streams[slots] == streams).all():
             return None
@@ -50,7 +50,8 @@ class OpenStreams:
             return None
         self._streams[slots] = 0
         self.count -= len(slots)
-        return self._tags[slots]
+        tags: Integers = self._tags[slots]
+        return tags
 
     def close_one(self, stream: int) -> int | None:
         """Close a stream and give its tag; None where it is not open."""
