@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
+from clients.benchmark.data.formats import FORMATS
 from clients.benchmark.errors import DONE, INTERRUPTED, BadInput, BenchmarkError
-from clients.benchmark.formats import FORMATS
+from clients.benchmark.judging.tolerance import Tolerance
 from clients.benchmark.printing import Bar, record, text
 from clients.benchmark.running import run
 from clients.benchmark.settings import ARRIVALS, COMPRESSIONS, Settings
@@ -19,9 +21,10 @@ from clients.benchmark.transport import TRANSPORTS
 
 _DEFAULTS = {field.name: field.default for field in fields(Settings)}
 _DESCRIPTION = "Measure a served model through TensorFlow Serving's API: latency, throughput, accuracy."
-_EPILOG = """The file is cut into batches in its order; the last one is as short as what is left, and the next pass begins again
-with the first. A column `label` (the class index) is compared with the model's answers, every other column is sent as
-the input of its name. Exit codes: 0 measured, 2 bad input, 10 nothing succeeded, 130 interrupted."""
+_EPILOG = """The rows are cut into batches in their order; the last one is as short as what is left, and the next pass begins
+again with the first. The label (a class index or a number) is compared with the model's answers, every other column is
+sent as the input of its name; columns NAME_0, NAME_1, ... make up an input of several values. Exit codes: 0 measured,
+2 bad input, 10 nothing succeeded, 130 interrupted."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if record_file:
             _check_writable(record_file)
-        settings = Settings(**options)
+        settings = Settings(**{**options, "shapes": dict(options["shapes"])})
         bar = Bar(settings)
         try:
             result = run(settings, bar.tell)
@@ -52,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("tiphys-bench", description=_DESCRIPTION, epilog=_EPILOG, allow_abbrev=False)
     add = parser.add_argument
     add("-s", "--server", metavar="HOST:PORT", default=_DEFAULTS["server"], help="the server's gRPC side, or unix:PATH [%(default)s]")
-    add("-d", "--data_file", metavar="FILE", type=Path, required=True, help="the rows; a header, unless --columns or --format is given")
+    add("-d", "--data_file", metavar="FILE", type=Path, help="rows: CSV, JSON lines, Parquet, NPY, NPZ or TFRecord")
     add("-b", "--batch_size", metavar="N", type=int, default=_DEFAULTS["batch_size"], help="rows in a request [%(default)s]")
     add("-n", "--num_iteration", metavar="N", type=int, help="requests, warm-up included [40, or as many as --duration takes]")
     add(
@@ -70,10 +73,23 @@ def _parser() -> argparse.ArgumentParser:
         "--columns", metavar="FILE", type=Path, dest="columns_file", help="a file with the header, for a data file without one"
     )
     columns.add_argument("--format", choices=tuple(FORMATS), help="a data file without a header, as published")
+    _add_data(parser.add_argument_group("data"))
     _add_load(parser.add_argument_group("load"))
     _add_connection(parser.add_argument_group("connection"))
     add("--json", metavar="FILE", type=Path, help="write the result there too, as JSON")
     return parser
+
+
+def _add_data(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("--label", metavar="NAME", help="the column of labels [label]")
+    add("--output", metavar="NAME", help="the model's output that answers the label, where names do not tell")
+    add("--generate", action="store_true", help="rows made up from the signature and --seed, in place of -d")
+    add("--shape", metavar="NAME=2,3", dest="shapes", action="append", type=_shape, default=[], help="of an input in each row")
+    add("--memory", metavar="MIB", dest="memory_mib", type=int, default=_DEFAULTS["memory_mib"], help="of built requests [%(default)s]")
+    add("--expect", metavar="FILE", type=Path, help="compare the answers with those recorded there (NPZ: outputs by name)")
+    add("--tolerance", metavar="REL[,ABS]", type=_tolerance, default=Tolerance(), help="how far numbers may differ [1e-4,1e-6]")
+    add("--save-answers", metavar="FILE", type=Path, help="record the answers there, for --expect")
 
 
 def _add_load(group: argparse._ArgumentGroup) -> None:
@@ -110,6 +126,29 @@ def _add_connection(group: argparse._ArgumentGroup) -> None:
     add("--metadata-file", metavar="FILE", type=Path, help="lines `name: value`, sent with every call")
     add("--token-file", metavar="FILE", type=Path, help="a bearer token, sent with every call")
     add("--token-env", metavar="NAME", help="the environment variable with it")
+
+
+def _shape(text: str) -> tuple[str, tuple[int, ...]]:
+    """Name and sizes of NAME=2,3."""
+    name, _, sizes = text.rpartition("=")
+    try:
+        shape = tuple(int(size) for size in sizes.split(",") if size)
+    except ValueError:
+        shape = (-1,)
+    if not name or any(size < 0 for size in shape):
+        raise argparse.ArgumentTypeError(f"expected NAME=SIZES of one row, such as image=28,28, got {text!r}")
+    return name, shape
+
+
+def _tolerance(text: str) -> Tolerance:
+    """One or two numbers."""
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        values = []
+    if len(values) not in (1, 2) or not all(0 <= value < math.inf for value in values):
+        raise argparse.ArgumentTypeError(f"expected a relative and perhaps an absolute tolerance, such as 1e-4,1e-6, got {text!r}")
+    return Tolerance(*values)
 
 
 def _rate_or_ramp(text: str) -> float | tuple[float, float]:

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
-from clients.benchmark.requests import Request
 from clients.serving.tensors import Array
 
 
 class Pool:
     """Requests that are sent in their order, and from the first again after the last. See transport.Pool."""
 
-    def __init__(self, requests: Sequence[Request]) -> None:
-        self.bodies: Sequence[bytes] = [request.body for request in requests]
-        self.rows: Array = np.array([request.rows for request in requests], np.int64)
+    def __init__(self, bodies: Sequence[bytes], rows: Array) -> None:
+        self.bodies = bodies
+        self.rows = rows
 
     def place(self, number: int) -> int:
         """The place of the request that the call of this number sends."""

@@ -6,6 +6,7 @@ import sys
 import time
 from typing import Any
 
+from clients.benchmark.judging import telling
 from clients.benchmark.settings import Settings
 from clients.benchmark.summary import Latency, Result, samples_needed
 
@@ -21,7 +22,7 @@ def text(result: Result) -> str:
         f"model       {result.model}, {version}, signature {result.signature}, at {result.server}",
         f"requests    {result.measured:,} measured in {result.duration_s:.3g} s after {result.warm_up:,} of warm-up, {result.load}, "
         f"batch size {result.batch_size:,}, {failed:,} failed",
-        f"accuracy    {_accuracy(result)}",
+        *(f"{name:<12}{line}" for name, line in telling.lines(result.judgement)),
         f"average     {_ms(result.latency_ms.mean)} per request",
         *([f"latency     {_ms(result.latency_ms.mean)} (batch size 1)"] if result.batch_size == 1 else []),
         f"throughput  {_figure(result.throughput_rows_per_s)} rows/s, {_figure(result.requests_per_s)} requests/s",
@@ -49,6 +50,7 @@ def record(result: Result) -> dict[str, Any]:
         "rows": result.rows,
         "accuracy": result.accuracy,
         "accuracy_rows": result.accuracy_rows,
+        "quality": telling.record(result.judgement),
         "throughput_rows_per_s": result.throughput_rows_per_s,
         "requests_per_s": result.requests_per_s,
         "latency_ms": _latency_record(result.latency_ms),
@@ -92,10 +94,6 @@ class Bar:
 def _latency_record(latency: Latency) -> dict[str, float | None]:
     percentiles = {f"p{percentile}": value for percentile, value in latency.percentiles.items()}
     return {"mean": latency.mean, **percentiles, "min": latency.min, "max": latency.max}
-
-
-def _accuracy(result: Result) -> str:
-    return "not measured" if result.accuracy is None else f"{result.accuracy:.4f} over {result.accuracy_rows:,} rows"
 
 
 def _percentiles(result: Result) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from clients.benchmark.data.requests import Requests, prepare
 from clients.benchmark.driving import LEAD_NS, Ended, drive, heard
 from clients.benchmark.errors import Interrupted
+from clients.benchmark.judging import expected
+from clients.benchmark.judging.judge import Judge, outputs_by_row
 from clients.benchmark.load import Stop
 from clients.benchmark.model import Model, describe
 from clients.benchmark.pool import Pool
-from clients.benchmark.requests import Prepared, prepare
-from clients.benchmark.rows import open_table
 from clients.benchmark.samples import Samples
 from clients.benchmark.settings import Settings
 from clients.benchmark.summary import Result, summarise
@@ -34,21 +35,23 @@ def run(settings: Settings, tell: Callable[[int], None] = _silent) -> Result:
         transport = connect(settings.transport, settings.endpoint())
         try:
             model = describe(settings, transport)
-            prepared, pool = prepared_pool(settings, model)
+            requests, pool = prepared_pool(settings, model)
+            judge = Judge.of(settings, model.outputs, requests)
             with heard() as asked:
                 samples, ended = _send(settings, model, transport, pool, asked, tell)
         finally:
             transport.close()
     except KeyboardInterrupt:
         raise Interrupted("interrupted before the first request") from None
-    return summarise(settings, model, prepared, samples, ended)
+    if settings.save_answers is not None:
+        expected.save(settings.save_answers, outputs_by_row(samples.answers, requests), int(requests.rows.sum()))
+    return summarise(settings, model, requests, samples, ended, judge.judge(samples.answers))
 
 
-def prepared_pool(settings: Settings, model: Model) -> tuple[Prepared, Pool]:
+def prepared_pool(settings: Settings, model: Model) -> tuple[Requests, Pool]:
     """The requests of a run; the same in each of its processes."""
-    with open_table(settings.data_file, settings.columns_file, settings.format) as table:
-        prepared = prepare(settings, model, table)
-    return prepared, Pool(prepared.requests)
+    requests = prepare(settings, model)
+    return requests, Pool(requests.bodies, requests.rows)
 
 
 def _send(

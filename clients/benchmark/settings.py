@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from clients.benchmark.credentials import metadata, tls
+from clients.benchmark.data.formats import FORMATS
 from clients.benchmark.errors import BadInput
-from clients.benchmark.formats import FORMATS
+from clients.benchmark.judging.tolerance import Tolerance
 from clients.benchmark.load import Bursts, Closed, Constant, Load, Poisson, Ramp, Recorded
 from clients.benchmark.schedule import read_schedule
 from clients.benchmark.transport import TRANSPORTS, Endpoint
@@ -37,11 +39,17 @@ class Settings:
     over. The first `warm_up_iteration` calls, and those within `warm_up_s` of the start, are sent and judged, but not
     timed. A call without an answer after `deadline_s` seconds has failed.
 
-    A file without a header needs its columns from `columns_file` or a known `format`. Secrets come from files or from
+    A file without a header needs its columns from `columns_file` or a known `format`. `label` is the column of labels, by
+    itself the one of that name; `output` is the model's output that answers it, where names do not tell. Without a file
+    rows can be generated (`generate`, from `seed` on); `shapes` are the shapes of one row's values, by input, where the
+    signature leaves them open. Requests take `memory_mib` MiB at most. Answers are compared with those recorded in
+    `expect`, where numbers may differ by `tolerance`, and recorded in `save_answers`.
+
+    Secrets come from files or from
     the environment variable `token_env`. Raises BadInput where a value makes no sense.
     """
 
-    data_file: Path
+    data_file: Path | None
     server: str = "localhost:8500"
     batch_size: int = 1
     num_iteration: int | None = None
@@ -50,6 +58,14 @@ class Settings:
     signature: str = "serving_default"
     columns_file: Path | None = None
     format: str | None = None
+    label: str | None = None
+    output: str | None = None
+    generate: bool = False
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    memory_mib: int = 1024
+    expect: Path | None = None
+    tolerance: Tolerance = field(default_factory=Tolerance)
+    save_answers: Path | None = None
     concurrency: int | tuple[int, int] = 1
     rate: float | tuple[float, float] | None = None
     ramp_s: float = 0.0
@@ -89,6 +105,7 @@ class Settings:
             ("--connections", self.connections, 1, _MOST_CONNECTIONS),
             ("--processes", self.processes, 1, _MOST_PROCESSES),
             ("--burst", self.burst_size, 1, huge),
+            ("--memory", self.memory_mib, 1, 1 << 30),
             ("--max-message-size", self.max_message_bytes, 1, (1 << 31) - 1),
             ("-w/--warm_up_iteration", self.warm_up_iteration, 0, huge),
             ("--seed", self.seed, 0, huge),
@@ -115,8 +132,12 @@ class Settings:
         for flag, value, known in [*choices, ("--transport", self.transport, TRANSPORTS), ("--format", self.format, FORMATS)]:
             if value is not None and value not in known:
                 raise BadInput(f"{flag}: expected one of {', '.join(known)}, got {value!r}")
+        if self.data_file is None and not self.generate:
+            raise BadInput("-d/--data_file: expected a file of rows; or --generate, to have rows made up from the signature")
         ramps = isinstance(self.rate, tuple) or isinstance(self.concurrency, tuple)
         table = [
+            (self.generate and self.data_file is not None, "-d/--data_file and --generate", "rows are read or made up"),
+            (self.generate and self.label is not None, "--generate and --label", "rows that are made up have no labels"),
             (self.format is not None and self.columns_file is not None, "--format and --columns", "a known format has its own columns"),
             (self.rate is not None and self.concurrency != 1, "--rate and --concurrency", "an open load sends when a call is due"),
             (self.rate is not None and self.schedule_file is not None, "--rate and --schedule", "a schedule has its own instants"),

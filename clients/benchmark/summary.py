@@ -9,11 +9,12 @@ from typing import NoReturn
 
 import numpy as np
 
-from clients.benchmark.answers import Judgement, judge
+from clients.benchmark.data.requests import Requests
 from clients.benchmark.driving import Ended
 from clients.benchmark.errors import Interrupted, NothingSucceeded
+from clients.benchmark.judging import telling
+from clients.benchmark.judging.judge import Judgement
 from clients.benchmark.model import Model
-from clients.benchmark.requests import Prepared
 from clients.benchmark.samples import Samples, wall_clock_s
 from clients.benchmark.settings import Settings
 from clients.serving.tensors import Array
@@ -69,6 +70,7 @@ class Result:
     rows: int
     accuracy: float | None
     accuracy_rows: int
+    judgement: Judgement
     throughput_rows_per_s: float
     requests_per_s: float
     latency_ms: Latency
@@ -85,24 +87,23 @@ def samples_needed(percentile: int) -> int:
     return math.ceil(100 / (100 - percentile))
 
 
-def summarise(settings: Settings, model: Model, prepared: Prepared, samples: Samples, ended: Ended) -> Result:
+def summarise(settings: Settings, model: Model, requests: Requests, samples: Samples, ended: Ended, judgement: Judgement) -> Result:
     """Sum up a run. Raises NothingSucceeded, or Interrupted, where no call was measured."""
     due_ns, sent_ns, end_ns, rows = samples.timed()
     if not len(rows):
         _refuse(settings, samples, ended)
-    judgement = judge(samples.answers, prepared.requests, model.outputs)
     latencies_ms = (end_ns - due_ns) / 1e6
     first_ns = samples.first_ns or 0
     interval_ns = samples.last_ns - first_ns
     found = [
         *_troubles(settings, samples, ended, judgement, model),
-        *_doubts(settings, rows, prepared, busy=ended.busy, late=float((sent_ns - due_ns).mean() / latencies_ms.mean() / 1e6)),
+        *_doubts(rows, busy=ended.busy, late=float((sent_ns - due_ns).mean() / latencies_ms.mean() / 1e6)),
     ]
     return Result(
         server=settings.server,
         model=settings.model,
         signature=settings.signature,
-        version=judgement.versions[-1] if judgement.versions else model.version,
+        version=judgement.versions[-1].number if judgement.versions else model.version,
         load=settings.load_text,
         batch_size=settings.batch_size,
         requests=samples.calls,
@@ -110,14 +111,15 @@ def summarise(settings: Settings, model: Model, prepared: Prepared, samples: Sam
         failed=dict(samples.failed_by_status),
         measured=len(rows),
         rows=int(rows.sum()),
-        accuracy=judgement.accuracy,
+        accuracy=judgement.quality.accuracy.value if judgement.quality and judgement.quality.accuracy else None,
         accuracy_rows=judgement.rows,
+        judgement=judgement,
         throughput_rows_per_s=float(rows.sum() / interval_ns * 1e9),
         requests_per_s=len(rows) / interval_ns * 1e9,
         latency_ms=latency(latencies_ms),
         histogram=histogram(latencies_ms),
         warnings=tuple(text for holds, text in found if holds),
-        notes=(*prepared.notes, *_notes(settings, samples, rows, prepared, judgement)),
+        notes=(*requests.notes, *judgement.notes, *_notes(settings, samples, rows, requests, judgement)),
         started=datetime.fromtimestamp(wall_clock_s(first_ns), UTC).isoformat(timespec="milliseconds"),
         duration_s=interval_ns / 1e9,
         interrupted=ended.interrupted,
@@ -161,36 +163,32 @@ def _failures(samples: Samples) -> str:
 
 def _troubles(settings: Settings, samples: Samples, ended: Ended, judgement: Judgement, model: Model) -> list[tuple[bool, str]]:
     """What went wrong in the run, the gravest first: whether it did, and what to say."""
-    versions = dict.fromkeys((*([] if model.version is None else [model.version]), *judgement.versions))
     of = "" if settings.calls is None else f" of {settings.calls:,}"
     progress = f"after {samples.calls:,}{of} requests"
     return [
         (ended.interrupted, f"interrupted {progress}"),
         (ended.gave_up, f"given up {progress}, because the server no longer answered"),
         (bool(samples.failed_by_status), _failures(samples)),
-        (judgement.unfit > 0, f"{judgement.unfit:,} answers did not hold one class for each row sent"),
-        (len(versions) > 1, f"the model's version changed during the run: {', then '.join(map(str, versions))}"),
+        *((True, text) for text in telling.warnings(judgement, model.version)),
     ]
 
 
-def _doubts(settings: Settings, rows: Array, prepared: Prepared, busy: float, late: float) -> list[tuple[bool, str]]:
+def _doubts(rows: Array, busy: float, late: float) -> list[tuple[bool, str]]:
     """What makes the figures weak although nothing went wrong; `busy` and `late` are the client's shares of the measured interval."""
-    in_file = sum(request.rows for request in prepared.requests)
     return [
         (len(rows) < LEAST_MEASURED, f"only {len(rows)} requests were measured, a figure needs {LEAST_MEASURED}"),
-        (rows.max() < settings.batch_size, f"no request held {settings.batch_size:,} rows, because the file has {in_file:,}"),
         (busy >= BUSY_SHARE, f"the client itself was at work for {busy:.0%} of the measured time: the server may be faster than this"),
         (late >= LATE_SHARE, f"the client sent late: {late:.0%} of the latency passed before a call was sent"),
     ]
 
 
-def _notes(settings: Settings, samples: Samples, rows: Array, prepared: Prepared, judgement: Judgement) -> list[str]:
+def _notes(settings: Settings, samples: Samples, rows: Array, requests: Requests, judgement: Judgement) -> list[str]:
     short = int((rows < settings.batch_size).sum())
-    rounds = samples.calls / len(prepared.requests)
-    last = prepared.requests[-1].rows
+    rounds = samples.calls / len(requests.rows)
+    last = int(requests.rows[-1])
     found = [
         (judgement.unmeasured is not None, f"accuracy was not measured: {judgement.unmeasured}"),
-        (rounds > 1, f"the run went {rounds:.1f} times through the {len(prepared.requests):,} distinct requests"),
+        (rounds > 1, f"the run went {rounds:.1f} times through the {len(requests.rows):,} distinct requests"),
         (short > 0, f"short requests among the measured: {short:,}, because the file's last batch has {last:,} rows"),
     ]
     return [text for holds, text in found if holds]

@@ -70,6 +70,20 @@ _MESSAGES = {
     "tensorflow.MetaGraphDef.MetaInfoDef": """
         tags 4 repeated string
         tensorflow_version 5 string""",
+    "tensorflow.BytesList": """
+        value 1 repeated bytes""",
+    "tensorflow.FloatList": """
+        value 1 repeated float""",
+    "tensorflow.Int64List": """
+        value 1 repeated int64""",
+    "tensorflow.Feature": """
+        bytes_list 1 oneof kind tensorflow.BytesList
+        float_list 2 oneof kind tensorflow.FloatList
+        int64_list 3 oneof kind tensorflow.Int64List""",
+    "tensorflow.Features": """
+        feature 1 map<string, tensorflow.Feature>""",
+    "tensorflow.Example": """
+        features 1 tensorflow.Features""",
     "tensorflow.SavedModel": """
         saved_model_schema_version 1 int64
         meta_graphs 2 repeated tensorflow.MetaGraphDef""",
@@ -234,6 +248,7 @@ TensorProto = _message("tensorflow.TensorProto")
 TensorInfo = _message("tensorflow.TensorInfo")
 SignatureDef = _message("tensorflow.SignatureDef")
 SavedModel = _message("tensorflow.SavedModel")
+Example = _message("tensorflow.Example")
 ModelSpec = _message("tensorflow.serving.ModelSpec")
 PredictRequest = _message("tensorflow.serving.PredictRequest")
 PredictResponse = _message("tensorflow.serving.PredictResponse")

@@ -42,10 +42,13 @@ def table(data, server):
 def test_a_run_prints_what_was_measured(server, table):
     code, out, err = finished(command("-s", server.address, "-d", table, "-b", 10, "-n", 120, "-w", 20))
     assert (code, err) == (0, "")
-    model, requests, accuracy, average, throughput, percentiles, extremes, note = out.splitlines()
+    model, requests, accuracy, log_loss, auc, calibration, average, throughput, percentiles, extremes, note = out.splitlines()
     assert model == f"model       wide-deep-large-ds-fp32-training, version 3, signature serving_default, at {server.address}"
     assert re.fullmatch(r"requests    100 measured in \S+ s after 20 of warm-up, one in flight, batch size 10, 0 failed", requests)
-    assert accuracy == "accuracy    0.5000 over 100 rows"
+    assert accuracy == "accuracy    0.5000 (0.4038 to 0.5962) over 100 rows"
+    assert re.fullmatch(r"log loss    7\.97\d+ \(.*\) over 100 rows", log_loss)
+    assert auc == "AUC         0.5000 (0.5000 to 0.5000) over 100 rows"
+    assert calibration == "calibration error 0.5000, predicted 1.0000 on average, 0.5000 came true"
     assert re.fullmatch(r"average     \S+ ms per request", average)
     assert re.fullmatch(r"throughput  \S+ rows/s, \S+ requests/s", throughput)
     assert re.fullmatch(r"percentiles p50 \S+ ms, p90 \S+ ms, p99 \S+ ms", percentiles)
@@ -81,6 +84,10 @@ def test_the_record(server, table, tmp_path):
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", record.pop("started"))
     assert record.pop("throughput_rows_per_s") == pytest.approx(54 * 4 / record["duration_s"])
     assert record.pop("requests_per_s") == pytest.approx(54 / record.pop("duration_s"))
+    quality = record.pop("quality")
+    assert quality["rows"] == 100
+    assert quality["accuracy"]["value"] == 0.5
+    assert [version["version"] for version in quality["versions"]] == [3]
     assert record == {
         "format": 1,
         "server": server.address,
@@ -103,19 +110,20 @@ def test_the_record(server, table, tmp_path):
 
 
 def test_a_result_that_should_not_be_trusted_says_so_on_its_first_line(server, table):
-    server.before_answer = lambda call: grpc.StatusCode.INTERNAL if call == 30 else None
-    code, out, _ = finished(command("-s", server.address, "-d", table, "-n", 20, "-w", 0, "-b", 1000))
+    server.before_answer = lambda call: grpc.StatusCode.INTERNAL if call == 10 else None
+    code, out, _ = finished(command("-s", server.address, "-d", table, "-n", 20, "-w", 0, "-b", 5))
     assert code == 0
     assert out.splitlines()[0] == (
-        "NOT TO BE TRUSTED: only 20 requests were measured, a figure needs 30; no request held 1,000 rows, because the file has 100"
+        "NOT TO BE TRUSTED: 1 of 20 requests failed (INTERNAL 1; the first: INTERNAL: call 10 was told to fail); "
+        "only 19 requests were measured, a figure needs 30"
     )
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["-d", "none.csv"], "benchmark: none.csv: expected a CSV file that can be read: No such file or directory"),
-        (["-d", "."], "benchmark: .: expected a CSV file that can be read: Is a directory"),
+        (["-d", "none.csv"], "benchmark: none.csv: expected a data file that can be read: No such file or directory"),
+        (["-d", "."], "benchmark: .: expected a data file that can be read: Is a directory"),
         (
             ["-d", "TABLE", "-n", "10"],
             "benchmark: -w/--warm_up_iteration: expected 0 to 9, fewer than the 10 requests of -n/--num_iteration",
@@ -131,7 +139,7 @@ def test_a_result_that_should_not_be_trusted_says_so_on_its_first_line(server, t
         (["-d", "TABLE", "-b", "many"], "invalid int value: 'many'"),
         (["-d", "TABLE", "--format", "criteo", "--columns", "a"], "not allowed with argument"),
         (["-d", "TABLE", "--batch-size", "1"], "unrecognized arguments: --batch-size"),
-        ([], "the following arguments are required: -d/--data_file"),
+        ([], "benchmark: -d/--data_file: expected a file of rows; or --generate"),
     ],
 )
 def test_bad_input_is_exit_code_2(server, table, arguments, message):

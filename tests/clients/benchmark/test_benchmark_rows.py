@@ -5,7 +5,7 @@ import math
 import pytest
 
 from clients.benchmark import BadInput, Settings, run
-from clients.benchmark.formats import FORMATS
+from clients.benchmark.data.formats import FORMATS
 
 CRITEO_INPUTS = {
     **{f"I{number}": ("float", (-1,)) for number in range(1, 14)},
@@ -13,10 +13,10 @@ CRITEO_INPUTS = {
 }
 
 
-def send(server, path, **settings):
-    """One request with all rows of a file."""
+def send(server, path, rows=2, **settings):
+    """One request with the rows of a file."""
     return run(
-        Settings(data_file=path, server=server.address, **{"batch_size": 100, "num_iteration": 1, "warm_up_iteration": 0, **settings})
+        Settings(data_file=path, server=server.address, **{"batch_size": rows, "num_iteration": 1, "warm_up_iteration": 0, **settings})
     )
 
 
@@ -44,7 +44,7 @@ def test_rows_arrive_as_written(server, data, content, x, c):
 
 
 def test_blanks_are_not_a_number_and_no_text(server, data):
-    send(server, data("x,c\n,\n1,\n,a\nnan,b\n"))
+    send(server, data("x,c\n,\n1,\n,a\nnan,b\n"), 4)
     assert [math.isnan(value) for value in server.rows("x")] == [True, False, True, True]
     assert server.rows("c") == [b"", b"", b"a", b"b"]
 
@@ -130,9 +130,13 @@ def test_a_file_that_is_not_right_is_refused_by_its_line(server, data, content, 
             ["missing: age (near: Age), education_num (near: educationnum), sex", "not taken by the model: Age, educationnum, colour"],
         ),
         ({"x": ("float", (-1,)), "y": ("float", (-1,))}, "x", ["missing: y"]),
-        ({"x": ("float", (-1, 7)), "m": ("float", (-1,))}, "x", ["missing: m", "input x takes the shape [-1, 7]"]),
+        (
+            {"x": ("float", (-1, 7)), "m": ("float", (-1,))},
+            "x",
+            ["missing: m", "input x takes the shape [-1, 7], of which each row has 7 values"],
+        ),
         ({"x": ("bfloat16", (-1,)), "z": ("complex64", (-1,))}, "x,z", ["input x takes bfloat16", "input z takes complex64"]),
-        ({"x": ("float", (8,))}, "x", ["input x takes batches of 8 rows only, -b/--batch_size is 100"]),
+        ({"x": ("float", (8,))}, "x", ["input x takes batches of 8 rows only, -b/--batch_size is 2"]),
         ({"x": ("float", ())}, "x", ["input x takes the shape []"]),
         (
             {"x": ("float", (-1,))},
@@ -150,14 +154,14 @@ def test_columns_that_do_not_fit_the_model_are_all_named_at_once(server, data, i
 
 
 def test_columns_that_the_model_does_not_take_are_not_sent_and_noted(server, data):
-    result = send(server, data("id,x,c,when\n7,1,a,now\n"))
+    result = send(server, data("id,x,c,when\n7,1,a,now\n"), 1)
     assert set(server.received[0]) == {"x", "c"}
     assert "not sent, because the model takes no such input: id, when" in result.notes
 
 
 def test_an_input_called_label_is_sent(server, data):
     server.inputs["label"] = ("int64", (-1,))
-    result = send(server, data("label,x,c\n5,1,a\n"))
+    result = send(server, data("label,x,c\n5,1,a\n"), 1)
     assert server.rows("label") == [5]
     assert result.accuracy is None
 

@@ -1,14 +1,16 @@
 """Runs against a server that answers, fails, waits and changes as a test wants it."""
 
+import re
 import socket
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 
 import grpc
 import numpy as np
 import pytest
 
-from clients.benchmark import BadInput, NothingSucceeded, Settings, requests, run, summary
+from clients.benchmark import BadInput, NothingSucceeded, Settings, run, summary
 
 
 def settings(server, path, batch_size=1, num_iteration=40, warm_up_iteration=10, **others):
@@ -41,9 +43,7 @@ def rows(data):
         (10, 4, 7, 2, [4, 4, 2, 4, 4, 2, 4]),
         (10, 4, 2, 1, [4, 4]),
         (10, 10, 2, 0, [10, 10]),
-        (10, 128, 3, 0, [10, 10, 10]),
         (1, 1, 1, 0, [1]),
-        (1, 10**20, 2, 1, [1, 1]),
         (5000, 3000, 4, 0, [3000, 2000, 3000, 2000]),
         (5000, 100, 60, 0, [100] * 60),
     ],
@@ -132,11 +132,11 @@ def test_a_probability_that_is_not_a_number_is_a_wrong_answer(server, rows, monk
 @pytest.mark.parametrize(
     ("header", "outputs", "note"),
     [
-        ("x,c", None, "accuracy was not measured: the file has no column label"),
+        ("x,c", None, "accuracy was not measured: the data has no column of labels (label, or --label NAME)"),
         (
             "label,x,c",
-            {"scores": ("float", (-1,))},
-            "accuracy was not measured: the model has neither an output class_ids nor probabilities, only scores",
+            {"a": ("float", (-1,)), "b": ("float", (-1,))},
+            "accuracy was not measured: the outputs (a, b) do not say which of them answers the label; name it with --output",
         ),
     ],
 )
@@ -152,7 +152,7 @@ def test_answers_for_fewer_rows_than_were_sent(server, rows):
     whole = server.classes_of
     server.classes_of = lambda values: whole(values)[:-1] if server.calls == 2 else whole(values)
     result = run(settings(server, rows(100), 2, 40, 0))
-    assert result.warnings == ("1 answers did not hold one class for each row sent",)
+    assert result.warnings == ("1 answers did not hold one value for each row sent",)
     assert result.accuracy_rows == 78
 
 
@@ -227,8 +227,11 @@ def test_a_version_that_changes_during_the_run(server, rows):
         server.version = 3 if call < 20 else 4
 
     server.before_answer = change
+    started = datetime.now(UTC) - timedelta(seconds=1)
     result = run(settings(server, rows(40)))
-    assert result.warnings == ("the model's version changed during the run: 3, then 4",)
+    (warning,) = result.warnings
+    moment = re.fullmatch(r"the model's version changed during the run: 3, then 4 \(first seen at (\S+)\)", warning)[1]
+    assert started <= datetime.fromisoformat(moment) <= datetime.now(UTC)
     assert result.version == 4
 
 
@@ -238,9 +241,12 @@ def test_too_few_requests_to_rest_a_figure_on(server, rows):
     assert result.latency_ms.percentiles[99] is None
 
 
-def test_a_file_that_is_smaller_than_a_batch(server, rows):
-    result = run(settings(server, rows(40), 128))
-    assert result.warnings == ("no request held 128 rows, because the file has 40",)
+@pytest.mark.parametrize("batch_size", [41, 128, 10**20])
+def test_a_file_that_is_smaller_than_a_batch(server, rows, batch_size):
+    path = rows(40)
+    with pytest.raises(BadInput, match=rf"^-b/--batch_size: expected 40 at most, the rows of {path}, got {batch_size:,}$"):
+        run(settings(server, path, batch_size))
+    assert server.calls == 0
 
 
 def test_notes_explain_what_was_sent(server, rows):
@@ -251,10 +257,9 @@ def test_notes_explain_what_was_sent(server, rows):
     )
 
 
-def test_requests_that_do_not_fit_the_memory_are_left_out_and_noted(server, rows, monkeypatch):
-    monkeypatch.setattr(requests, "MEMORY_BYTES", 1 << 20)
-    result = run(settings(server, rows(120_000), 10_000, 30, 0))
-    (used,) = (int(note.split()[3].replace(",", "")) for note in result.notes if "more do not fit 1 MiB" in note)
+def test_requests_that_do_not_fit_the_memory_are_left_out_and_noted(server, rows):
+    result = run(settings(server, rows(120_000), 10_000, 30, 0, memory_mib=1))
+    (used,) = (int(note.split()[3].replace(",", "")) for note in result.notes if "more do not fit --memory, 1 MiB" in note)
     assert 10_000 < used == result.accuracy_rows < 120_000
 
 
@@ -277,7 +282,7 @@ def test_how_many_requests_have_ended_is_told(server, rows):
     ("others", "message"),
     [
         ({"signature": "predict"}, r"--signature: expected one that model \S+ has \(serving_default\), got 'predict'"),
-        ({"columns_file": "none.csv"}, "none.csv: expected a CSV file that can be read: No such file or directory"),
+        ({"columns_file": "none.csv"}, "none.csv: expected a data file that can be read: No such file or directory"),
     ],
 )
 def test_bad_input_that_only_shows_later(server, rows, others, message):
