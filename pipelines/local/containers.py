@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import re
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,13 +13,15 @@ from typing import Any
 
 from pipelines.language import gotext
 from pipelines.language.errors import EvaluationError
-from pipelines.local import configs, container_sets, paths, pod_files, pod_patch, stored, templates, variables
+from pipelines.local import configs, container_sets, data, paths, pod_files, pod_patch, resources, stored, templates, variables
 from pipelines.local.calls import Deadline, Ended, Told
 from pipelines.local.nodes import Node
 from pipelines.local.pods import MARK, Executor, Pod, search_path
 from pipelines.local.references import Objects
 
 LOG = "main.log"
+# The exit code of Argo's own program where it fails.
+_OWN_ERROR = 64
 _LONGEST_RESULT = 256 * 1024
 # Errors of the disk rather than of a workflow: they end the run, which goes on when they are mended.
 _STORAGE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE}
@@ -48,6 +52,8 @@ class Containers:
         folder.mkdir(parents=True, exist_ok=True)
         template = paths.fill(template, paths.POD, folder)
         template = await self._with_inputs(template, folder)
+        if templates.kind(template) in ("resource", "data"):
+            return await self._by_argo(template, folder, deadline)
         mains = templates.main_containers(template)
         try:
             pod_files.lay_out(template, folder, self._folder, self._volumes(template))
@@ -68,10 +74,37 @@ class Containers:
         async with container_sets.beside(self._executor, beside) as codes:
             ended = await container_sets.run(self._executor, pods, template.get("containerSet"), deadline, told)
         codes = {**{name: one.code for name, one in ended.items()}, **codes}
-        collected = self._collected(node, template, pods.get(templates.MAIN), codes)
+        collected = await self._uploaded(node, template, self._collected(node, template, pods.get(templates.MAIN), codes))
         if deadline is not None and deadline.message and any(one.stopped for one in ended.values()):
             return replace(collected, phase="Failed", message=deadline.message)
         return collected
+
+    async def _by_argo(self, template: Mapping[str, Any], folder: Path, deadline: Deadline | None) -> Ended:
+        """What Argo's own program does in place of a container: a resource of the cluster, or data."""
+        pod_files.lay_out(template, folder, self._folder, {})
+        self._before()
+        is_data = "data" in template
+        work = data.carried_out(template, self._repository, self._objects) if is_data else resources.carried_out(template, folder)
+        try:
+            outputs = await asyncio.wait_for(work, None if deadline is None else max(0.0, deadline.moment - time.time()))
+        except TimeoutError:
+            return Ended("Failed", deadline.message if deadline else "")
+        except EvaluationError as error:
+            (folder / LOG).write_text(f"{error}\n")
+            return Ended("Failed", f"main: Error (exit code {_OWN_ERROR}): {error}", {"exitCode": str(_OWN_ERROR)})
+        return Ended("Succeeded", "", {"exitCode": "0", **outputs})
+
+    async def _uploaded(self, node: Node, template: Mapping[str, Any], ended: Ended) -> Ended:
+        """How a pod ended, once the artifacts that it has left are on the servers that they name."""
+        try:
+            for artifact in (template.get("outputs") or {}).get("artifacts") or []:
+                kept = self._folder / "nodes" / node["id"] / "artifacts" / artifact["name"]
+                if (artifact.get("s3") or {}).get("endpoint") and kept.exists():
+                    await stored.uploaded(kept, artifact, self._objects)
+        except EvaluationError as error:
+            if ended.phase == "Succeeded":
+                return Ended("Error", f"wait: Error (exit code {_OWN_ERROR}): {error}", ended.outputs)
+        return ended
 
     def _collected(self, node: Node, template: Mapping[str, Any], main: Pod | None, codes: Mapping[str, int]) -> Ended:
         """How a pod ended, with the outputs that it has left."""
@@ -89,7 +122,9 @@ class Containers:
         inputs = template.get("inputs") or {}
         if not inputs.get("artifacts"):
             return template
-        found = [await stored.located(one, self._repository, folder) if one.get("path") else one for one in inputs["artifacts"]]
+        found = [
+            await stored.located(one, self._repository, folder, self._objects) if one.get("path") else one for one in inputs["artifacts"]
+        ]
         return {**template, "inputs": {**inputs, "artifacts": found}}
 
     def _volumes(self, template: Mapping[str, Any]) -> dict[str, dict[str, bytes]]:

@@ -280,6 +280,8 @@ _KINDS: Mapping[str, Callable[[Engine, Attempt], Awaitable[Node]]] = {
     "container": leaves.run_pod,
     "containerSet": leaves.run_pod,
     "script": leaves.run_pod,
+    "resource": leaves.run_pod,
+    "data": leaves.run_pod,
     "steps": steps.run_steps,
     "dag": dag.run_dag,
     "suspend": leaves.run_suspend,

@@ -219,8 +219,8 @@ expression text
 supplied any
 configMapKeyRef KeyRef
 event ! there are no events on one machine
-jqFilter ! it belongs to resource templates
-jsonPath ! it belongs to resource templates
+jqFilter text
+jsonPath text
 
 [Artifact]
 name text required
@@ -237,14 +237,14 @@ artifactGC - artifacts stay in the run's folder
 deleted - it is written by the run
 fromExpression text
 subPath text
-artifactory ! artifacts lie in the workspace, or are downloaded by HTTP
-azure ! artifacts lie in the workspace, or are downloaded by HTTP
-gcs ! artifacts lie in the workspace, or are downloaded by HTTP
-git ! artifacts lie in the workspace, or are downloaded by HTTP
-hdfs ! artifacts lie in the workspace, or are downloaded by HTTP
+artifactory ! artifacts lie in the workspace, on an S3 server, or are downloaded by HTTP or git
+azure ! artifacts lie in the workspace, on an S3 server, or are downloaded by HTTP or git
+gcs ! artifacts lie in the workspace, on an S3 server, or are downloaded by HTTP or git
+git GitArtifact
+hdfs ! artifacts lie in the workspace, on an S3 server, or are downloaded by HTTP or git
 http HttpArtifact
-oss ! artifacts lie in the workspace, or are downloaded by HTTP
-plugin ! artifacts lie in the workspace, or are downloaded by HTTP
+oss ! artifacts lie in the workspace, on an S3 server, or are downloaded by HTTP or git
+plugin ! artifacts lie in the workspace, on an S3 server, or are downloaded by HTTP or git
 s3 S3Artifact
 
 [HttpArtifact]
@@ -258,18 +258,32 @@ value text
 
 [S3Artifact]
 key text
-accessKeySecret ! the workspace stands for the default repository; give the key alone
-bucket ! the workspace stands for the default repository; give the key alone
-caSecret ! the workspace stands for the default repository; give the key alone
-createBucketIfNotPresent ! the workspace stands for the default repository; give the key alone
-encryptionOptions ! the workspace stands for the default repository; give the key alone
-endpoint ! the workspace stands for the default repository; give the key alone
-insecure ! the workspace stands for the default repository; give the key alone
-region ! the workspace stands for the default repository; give the key alone
-roleARN ! the workspace stands for the default repository; give the key alone
-secretKeySecret ! the workspace stands for the default repository; give the key alone
-sessionTokenSecret ! the workspace stands for the default repository; give the key alone
-useSDKCreds ! the workspace stands for the default repository; give the key alone
+endpoint text
+bucket text
+region text
+insecure bool
+accessKeySecret KeyRef
+secretKeySecret KeyRef
+sessionTokenSecret KeyRef
+useSDKCreds bool
+caSecret ! only certificates that this machine trusts are accepted
+createBucketIfNotPresent ! no bucket is made; make it before
+encryptionOptions ! encryption on the server is not supported
+roleARN ! no other role is taken on
+
+[GitArtifact]
+repo text required
+revision text
+branch text
+singleBranch bool
+depth whole
+fetch [text]
+disableSubmodules bool
+insecureIgnoreHostKey - your own settings of git and ssh hold
+insecureSkipTLS - your own settings of git hold
+passwordSecret - your own settings of git hold
+sshPrivateKeySecret - your own settings of git and ssh hold
+usernameSecret - your own settings of git hold
 
 [RawArtifact]
 data text required
@@ -305,15 +319,40 @@ serviceAccountName - processes run as you
 tolerations - there is one machine
 containerSet ContainerSet
 daemon bool
-data ! data templates are not supported
+data Data
 http Http
 initContainers [UserContainer]
 memoize Memoize
 plugin ! plugins need a cluster
 podSpecPatch podSpecPatch
-resource ! resource templates need a cluster
+resource Resource
 sidecars [UserContainer]
 synchronization Synchronization
+
+[Resource]
+action text required
+manifest text
+manifestFrom ManifestFrom
+flags [text]
+mergeStrategy text
+successCondition text
+failureCondition text
+setOwnerReference - no object of the cluster stands for the run; what it makes stays until you delete it
+
+[ManifestFrom]
+artifact Artifact required
+
+[Data]
+source DataSource required
+transformation [TransformationStep]
+
+[DataSource]
+artifactPaths ArtifactPaths
+
+[ArtifactPaths of Artifact]
+
+[TransformationStep]
+expression text
 
 [Http]
 url text required

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipelines.language import gotext
-from pipelines.local import configs, paths, templates
+from pipelines.local import configs, data, paths, resources, stored, templates
 from pipelines.local.errors import Problem
 from pipelines.local.references import Objects
 
@@ -29,6 +29,13 @@ def of_pod(around: Around, template: Mapping[str, Any], path: str) -> Iterator[P
     """The problems of a template that a pod carries out; `path` is the template's."""
     declared = configs.volumes_of(around.spec, template)
     yield from configs.of_volumes(around.objects, template.get("volumes") or [], f"{path}.volumes")
+    for part in ("inputs", "outputs"):
+        for place, artifact in enumerate((template.get(part) or {}).get("artifacts") or []):
+            yield from stored.problems(artifact, around.objects, f"{path}.{part}.artifacts[{place}]")
+    if "resource" in template:
+        yield from resources.problems(template, path)
+    if "data" in template:
+        yield from data.problems(template, path)
     for inner, container in templates.containers(template):
         yield from configs.of_container(around.objects, container, f"{path}.{inner}")
         yield from _mounts(around, container, declared, f"{path}.{inner}")
@@ -64,8 +71,9 @@ def _command(around: Around, container: Mapping[str, Any], path: str) -> Iterato
 def _artifacts(template: Mapping[str, Any], path: str) -> Iterator[Problem]:
     for place, artifact in enumerate((template.get("outputs") or {}).get("artifacts") or []):
         where = f"{path}.outputs.artifacts[{place}].path"
-        if artifact.get("http"):
-            yield Problem(f"{path}.outputs.artifacts[{place}].http", "uploads are not supported")
+        for kind in ("http", "git"):
+            if artifact.get(kind):
+                yield Problem(f"{path}.outputs.artifacts[{place}].{kind}", "uploads are only supported to S3 servers")
         if not artifact.get("path"):
             yield Problem(where, "an output of a container needs a path")
         elif paths.OF_IMAGE.match(paths.in_container(artifact["path"])):

@@ -70,7 +70,7 @@ def outputs(node: Node, template: Mapping[str, Any], folder: Path, repository: P
             continue
         kept = folder / "artifacts" / artifact["name"]
         _copy(path, kept)
-        if artifact.get("s3"):
+        if artifact.get("s3") and not artifact["s3"].get("endpoint"):
             _copy(path, stored.place_of(repository, str(artifact["s3"].get("key", ""))))
         told = {key: value for key, value in artifact.items() if key in ("name", "globalName", "path", "s3")}
         found.setdefault("artifacts", []).append({**told, "local": f"nodes/{node['id']}/artifacts/{artifact['name']}"})

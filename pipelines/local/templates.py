@@ -11,12 +11,12 @@ from pipelines.language.tags import Variables
 from pipelines.local.scope import ABSENT
 
 # What a template does, in the order in which Argo looks; one row each, here and where it is carried out.
-KINDS = ("container", "containerSet", "steps", "dag", "script", "suspend", "http")
-_POD_KINDS = ("container", "script", "containerSet")
+KINDS = ("container", "containerSet", "steps", "dag", "script", "resource", "data", "suspend", "http")
+_POD_KINDS = ("container", "script", "containerSet", "resource", "data")
 _SINGLE, _BESIDE = ("container", "script"), ("initContainers", "sidecars")
 MAIN = "main"
 # What tells where an artifact's content lies.
-LOCATIONS = ("raw", "local", "http", "s3")
+LOCATIONS = ("raw", "local", "http", "s3", "git")
 # Lists whose elements are merged by a key, as Kubernetes does.
 _KEYS = {"env": "name", "volumeMounts": "mountPath", "parameters": "name", "artifacts": "name", "volumes": "name"}
 
