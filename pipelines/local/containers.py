@@ -50,7 +50,7 @@ class Containers:
         """Run one pod to its end."""
         folder = self._folder / "nodes" / node["id"]
         folder.mkdir(parents=True, exist_ok=True)
-        template = paths.fill(template, paths.POD, folder)
+        template = pod_patch.completed(paths.fill(template, paths.POD, folder))
         template = await self._with_inputs(template, folder)
         if templates.kind(template) in ("resource", "data"):
             return await self._by_argo(template, folder, deadline)

@@ -23,6 +23,9 @@ from pipelines.local.nodes import Node, Nodes
 from pipelines.local.references import Objects
 
 _MAX_DEPTH = 100
+_DISPLAY_NAME = "workflows.argoproj.io/display-name"
+# How often it is looked whether a person has spoken.
+_LOOK_S = 0.2
 
 
 @dataclass
@@ -73,6 +76,12 @@ class Engine:
             await self.daemons.close()
 
     async def _whole(self) -> tuple[str, str]:
+        try:
+            labels = variables.labels_from({"spec": self.spec}, self.variables)
+        except EvaluationError as error:
+            return "Error", str(error)
+        self.variables |= {f"workflow.labels.{name}": value for name, value in labels.items()}
+        await self._resumed()
         call = Call(self.nodes.workflow, {"template": self.spec["entrypoint"], "arguments": self.spec.get("arguments") or {}}, "step")
         try:
             entry = await hooks.around_workflow(self, call)
@@ -82,12 +91,25 @@ class Engine:
         phase = "Succeeded" if entry["phase"] in ("Skipped", "Omitted") else entry["phase"]
         self.variables |= variables.at_the_end(phase, self.nodes)
         try:
-            last = await hooks.run_workflow_exit(self)
+            last = None if self.spec.get("shutdown") == "Terminate" else await hooks.run_workflow_exit(self)
         except EvaluationError as error:
             return "Error", f"error in exit template execution : {error}"
         if phase == "Succeeded" and last is not None and nodes.failed(last):
             return last["phase"], last.get("message", "")
-        return phase, entry.get("message", "")
+        stopped = f"Stopped with strategy '{self.spec['shutdown']}'" if self.spec.get("shutdown") and phase != "Succeeded" else ""
+        return phase, stopped or entry.get("message", "")
+
+    async def _resumed(self) -> None:
+        """Wait until a person lets a workflow begin that begins suspended."""
+        while self.spec.get("suspend") and self.said({"id": self.nodes.workflow}) is None:
+            if self.deadline is not None and self.clock() >= self.deadline:
+                return
+            await self.sleep_until(self.clock() + _LOOK_S)
+
+    def shut_down(self, call: Call) -> str:
+        """How the workflow was shut down, where that keeps the pod of a call from being made; else empty."""
+        strategy = str(self.spec.get("shutdown") or "")
+        return "" if strategy == "Stop" and call.on_exit else strategy
 
     async def execute(self, call: Call) -> Node:
         """Run one call to its end. Raises EvaluationError, the node being in Error, for what cannot be evaluated; and NotStarted."""
@@ -161,7 +183,12 @@ class Engine:
         """The node of an attempt, running, with the inputs it has."""
         flag = {**({"hooked": True} if attempt.call.hooked else {}), **({"retried": True} if attempt.retried else {})}
         inputs = {key: value for key, value in (attempt.template.get("inputs") or {}).items() if value}
-        return self.add(attempt.call, kind, "Running", nodeFlag=flag, inputs=inputs)
+        node = self.add(attempt.call, kind, "Running", nodeFlag=flag, inputs=inputs)
+        shown = "" if attempt.retried else (attempt.template.get("annotations") or {}).get(_DISPLAY_NAME)
+        if shown and shown != node["displayName"]:
+            node["displayName"] = shown
+            self.nodes.changed(node)
+        return node
 
     def end(self, node: Node, phase: str, message: str | None = None, outputs: Mapping[str, Any] | None = None) -> Node:
         """End a node; its global outputs become the workflow's."""

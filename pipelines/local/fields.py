@@ -113,15 +113,21 @@ tolerations - there is one machine
 ttlStrategy - a run's folder stays until you remove it
 volumeClaimGC - the folders of claims stay in the run's folder
 podSpecPatch podSpecPatch
-shutdown ! stop a run with Ctrl-C
-suspend ! a run cannot begin suspended
+shutdown text
+suspend bool
 synchronization - a workspace takes one run at a time
 workflowTemplateRef WorkflowTemplateRef
 
 [WorkflowMetadata]
 labels {scalar}
 annotations {scalar}
-labelsFrom ! labels made by expressions are not supported
+labelsFrom {LabelValueFrom}
+
+[LabelValueFrom]
+expression text required
+
+[LabelValueFrom]
+expression text required
 
 [PersistentVolumeClaim]
 metadata ObjectMeta required
@@ -303,8 +309,8 @@ failFast bool
 activeDeadlineSeconds whole-or-text
 timeout text
 volumes [Volume]
+annotations {text}
 metadata - nothing reads it
-annotations - nothing reads it
 affinity - there is one machine
 archiveLocation - artifacts stay in the run's folder
 automountServiceAccountToken - there is no cluster to speak to

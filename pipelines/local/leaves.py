@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _TOO_LONG = "Pod was active on the node longer than the specified deadline"
 # How often it is looked whether a person has spoken.
 _LOOK_S = 0.2
+_STOPPED = "Stopped with strategy '{}'"
 _PAST = "Step exceeded its deadline"
 
 
@@ -26,6 +27,8 @@ async def run_pod(engine: Engine, attempt: Attempt) -> Node:
     """Run a container, a script or a set of containers once."""
     async with engine.pod_places:
         node = engine.start(attempt, "Pod")
+        if engine.shut_down(attempt.call):
+            return engine.end(node, "Failed", f"workflow shutdown with strategy: {engine.shut_down(attempt.call)}")
         deadline = _deadline(engine, attempt)
         if deadline is not None and deadline.moment <= engine.clock():
             return engine.end(node, "Failed", _PAST)
@@ -54,6 +57,8 @@ async def _run_daemon(engine: Engine, attempt: Attempt, node: Node, told: Told) 
 async def run_http(engine: Engine, attempt: Attempt) -> Node:
     """Send a request once."""
     node = engine.start(attempt, "HTTP")
+    if engine.shut_down(attempt.call):
+        return engine.end(node, "Failed", _STOPPED.format(engine.shut_down(attempt.call)))
     try:
         ended = await requests.answered(attempt.template["http"], engine.objects)
     except EvaluationError as error:
@@ -80,6 +85,8 @@ def _set_nodes(engine: Engine, node: Node, template: Mapping[str, Any]) -> Calla
 async def run_suspend(engine: Engine, attempt: Attempt) -> Node:
     """Wait for as long as the template says, or until a person lets it go on."""
     node = engine.start(attempt, "Suspend")
+    if engine.shut_down(attempt.call):
+        return engine.end(node, "Failed", _STOPPED.format(engine.shut_down(attempt.call)))
     declared = waiting.awaited(attempt.template)
     if declared:
         node["outputs"] = declared

@@ -7,10 +7,14 @@ from typing import Any
 
 import yaml
 
+from pipelines.language.errors import EvaluationError
 from pipelines.local import templates
 from pipelines.local.fields import FIELDS
 
 _IGNORED = frozenset(field.name for field in FIELDS if field.section == "Container" and field.verdict == "ignored") | {"readinessProbe"}
+_TAG = "{{"
+# Where a template keeps patches whose tags stand for more than text in quotes.
+LATE = "latePatches"
 _GRACE = "terminationGracePeriodSeconds"
 # Parts of a pod that mean nothing to a process of this machine.
 _POD_IGNORED = frozenset(
@@ -28,6 +32,8 @@ _ARGO = frozenset({"init", "wait"})
 def problems(text: str) -> Iterator[str]:
     """What of a patch would be lost."""
     patch = read(text)
+    if patch is None and _TAG in text:
+        return
     if patch is None:
         yield "podSpecPatch: expected a map in YAML or JSON"
         return
@@ -43,14 +49,27 @@ def applied(spec: Mapping[str, Any]) -> dict[str, Any]:
     """A workflow's spec with its patch, and then that of each template, in the containers that they name."""
 
     def patched(template: Mapping[str, Any]) -> dict[str, Any]:
-        for text in (spec.get("podSpecPatch"), template.get("podSpecPatch")):
-            template = _patched(template, read(text) or {}) if text else template
+        texts = [text for text in (spec.get("podSpecPatch"), template.get("podSpecPatch")) if text]
+        for text in texts:
+            template = _patched(template, read(text) or {})
+        late = [text for text in texts if read(text) is None]
+        template = {**template, LATE: late} if late else template
         return templates.with_holders(template, inner)
 
     def inner(holder: Mapping[str, Any], _path: str) -> Mapping[str, Any]:
         return {**holder, "inline": patched(holder["inline"])} if "inline" in holder else holder
 
     return {**spec, "templates": [patched(template) for template in spec.get("templates") or []]}
+
+
+def completed(template: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A template with the patches that were no YAML before their tags had values. Raises EvaluationError."""
+    for text in template.get(LATE) or []:
+        wrong = next(problems(text), None)
+        if wrong:
+            raise EvaluationError(wrong)
+        template = _patched(template, read(text) or {})
+    return template
 
 
 def _patched(template: Mapping[str, Any], patch: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -170,8 +170,11 @@ def _notes(local: Mapping[str, Any]) -> tuple[str, ...]:
     pods = [template for template in local["spec"].get("templates") or [] if templates.is_pod(template)]
     named = any(container.get("image") for template in pods for _, container in templates.containers(template))
     waits = any("suspend" in one and one["suspend"].get("duration") is None for one in local["spec"].get("templates") or [])
+    clusters = any("resource" in one for one in pods)
     notes = (
         (named, "steps run as processes of this machine; images are not used"),
+        (clusters, f"resource templates act on the cluster of {os.environ.get('KUBECONFIG')}, in the namespace of its context"),
+        (bool(local["spec"].get("suspend")), "the workflow begins by the command resume"),
         (waits, "a step that waits for a person goes on by the command resume"),
     )
     return tuple(note for applies, note in notes if applies)

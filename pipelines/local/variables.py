@@ -8,13 +8,15 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pipelines.language import gotext
+from pipelines.language import evaluate, gotext, operators
+from pipelines.language.errors import EvaluationError
 from pipelines.local import nodes
 from pipelines.local.nodes import Node, Nodes
 
 NAMESPACE = "default"
 # What the workflow of a CronWorkflow is known by.
 CRON_LABEL = "workflows.argoproj.io/cron-workflow"
+_LABEL = re.compile(r"(?:[A-Za-z0-9](?:[-\w.]{0,61}[A-Za-z0-9])?)?", re.ASCII)
 _TIMES = "BbmAadHIMSYypZz"
 
 
@@ -43,6 +45,24 @@ def of_workflow(workflow: Mapping[str, Any], name: str, uid: str, created: float
     if CRON_LABEL in (metadata.get("labels") or {}):
         found["workflow.scheduledTime"] = at.strftime("%Y-%m-%dT%H:%M:%SZ")
     return found | _metadata("labels", metadata, spec) | _metadata("annotations", metadata, spec)
+
+
+def labels_from(workflow: Mapping[str, Any], known: Mapping[str, str]) -> dict[str, str]:
+    """The labels that expressions over the variables give. Raises EvaluationError."""
+    found = {}
+    for name, source in ((workflow["spec"].get("workflowMetadata") or {}).get("labelsFrom") or {}).items():
+        text = source["expression"]
+        try:
+            label = evaluate.value(text, known)
+        except EvaluationError as error:
+            raise EvaluationError(f'failed to evaluate label "{name}" expression "{text}": {error}') from None
+        if not isinstance(label, str):
+            kind = operators.named(label)
+            raise EvaluationError(f'failed to evaluate label "{name}" expression "{text}" evaluted to {kind} but must be a string')
+        if not _LABEL.fullmatch(label):
+            raise EvaluationError(f'invalid label value "{label}" for label "{name}" and expression "{text}"')
+        found[name] = label
+    return found
 
 
 def at_the_end(phase: str, known: Nodes) -> dict[str, str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.language import gotext
-from pipelines.local import state
+from pipelines.local import document, nodes, state
 from pipelines.local.errors import RunnerError
 from pipelines.local.nodes import Node
 
@@ -35,7 +35,7 @@ def resume(workspace: Path, name: str, values: Mapping[str, str]) -> tuple[Path,
     """
     folders = sorted((workspace / "runs").glob("*/run.json"), key=lambda path: path.stat().st_mtime, reverse=True)
     for folder in (path.parent for path in folders):
-        found = [node for node in state.read_status(folder)["nodes"].values() if _waits(folder, node)]
+        found = [node for node in _nodes(folder) if _waits(folder, node)]
         if found:
             break
     else:
@@ -49,6 +49,17 @@ def resume(workspace: Path, name: str, values: Mapping[str, str]) -> tuple[Path,
         place.mkdir(parents=True, exist_ok=True)
         state.write_whole(place / _FILE, json.dumps(given))
     return folder, [node["displayName"] for node in chosen]
+
+
+def _nodes(folder: Path) -> list[Node]:
+    """The nodes of a run; one that begins suspended has none yet, and stands for its node itself."""
+    status = state.read_status(folder)
+    found = list(status["nodes"].values())
+    suspended = document.load(folder / state.WORKFLOW)["spec"].get("suspend") and status.get("phase") not in nodes.COMPLETED
+    if found or not suspended:
+        return found
+    name = state.identity_of(folder).name
+    return [{"id": name, "displayName": name, "type": "Suspend", "phase": "Running"}]
 
 
 def _waits(folder: Path, node: Node) -> bool:

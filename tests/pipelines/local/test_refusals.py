@@ -85,7 +85,7 @@ def test_the_base_has_no_problems(base: dict[str, Any]) -> None:
         ([*WORK, "retryStrategy", "backoff"], {"duration": "soon"}, "spec.templates[2].retryStrategy.backoff.duration: "),
         ([*WORK, "outputs"], {"parameters": [{"name": "o"}]}, "outputs.parameters[0]: an output parameter needs a valueFrom"),
         ([*WORK, "outputs"], {"artifacts": [{"name": "o", "path": "/etc"}]}, "outputs.artifacts[0].path: /etc is part of the image"),
-        ([*WORK, "outputs"], {"artifacts": [{"name": "o", "path": "/x", "s3": {"roleARN": "k"}}]}, "artifacts[0].s3.roleARN: not supported"),
+        ([*WORK, "outputs"], {"artifacts": [{"name": "o", "path": "/x", "s3": {"roleARN": "k"}}]}, "artifacts[0].s3.roleARN: not"),
         ([*WORK, "container", "args"], ["{{inputs.parameters.y}}"], "container.args[0]: {{inputs.parameters.y}}: the template has no"),
         ([*WORK, "container", "args"], ["{{workflow.parameters.Q}}"], "args[0]: {{workflow.parameters.Q}}: the workflow has no"),
         ([*WORK, "container", "args"], ["{{=1 +}}"], "spec.templates[2].container.args[0]: "),

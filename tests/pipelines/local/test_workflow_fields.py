@@ -1,0 +1,83 @@
+"""Fields of the workflow itself: labels made by expressions, shutdown, suspend; and the annotation that names a node."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines import local
+
+
+def test_labels_are_made_by_expressions(shapes: Any, run: Any, node: Any, log: Any) -> None:
+    labels = {"up": {"expression": "workflow.parameters.p + '-' + workflow.name"}}
+    say = shapes.shell("main", "echo {{workflow.labels.up}} {{workflow.labels.x}}")
+    outcome = run(shapes.workflow(say, arguments=shapes.arguments(p="q"), workflowMetadata={"labels": {"x": "y"}, "labelsFrom": labels}))
+    assert log(outcome, node(outcome, "")) == "q-wf y\n"
+
+
+@pytest.mark.parametrize(
+    ("expression", "message"),
+    [
+        ("1 + 2", 'failed to evaluate label "m" expression "1 + 2" evaluted to int but must be a string'),
+        ("'a b'", 'invalid label value "a b" for label "m" and expression "\'a b\'"'),
+        ("workflow.parameters.none + 'x'", 'failed to evaluate label "m" expression "workflow.parameters.none + \'x\'": '),
+    ],
+)
+def test_a_label_that_is_none_is_an_error(shapes: Any, run: Any, expression: str, message: str) -> None:
+    flow = shapes.workflow(shapes.shell("main", "true"), workflowMetadata={"labelsFrom": {"m": {"expression": expression}}})
+    outcome = run(flow)
+    assert (outcome.phase, outcome.status["message"].startswith(message), outcome.status["nodes"]) == ("Error", True, {})
+
+
+@pytest.mark.parametrize(
+    ("strategy", "exits"), [("Stop", {"onExit": ("Succeeded", None)}), ("Terminate", {})]
+)  # as the controller ends them
+def test_a_workflow_that_is_shut_down_runs_its_exit_handler_or_nothing(shapes: Any, run: Any, strategy: str, exits: dict[str, Any]) -> None:
+    flow = shapes.workflow(
+        shapes.steps("main", [{"name": "a", "template": "say"}, {"name": "b", "template": "wait"}]),
+        shapes.shell("say", "true"),
+        {"name": "wait", "suspend": {}},
+        onExit="say",
+        shutdown=strategy,
+    )
+    outcome = run(flow)
+    told = {one["name"].removeprefix("wf").lstrip("."): (one["phase"], one.get("message")) for one in outcome.status["nodes"].values()}
+    failed = f"child '{next(one['id'] for one in outcome.status['nodes'].values() if one['name'] == 'wf[0].a')}' failed"
+    assert (outcome.phase, outcome.status["message"]) == ("Failed", f"Stopped with strategy '{strategy}'")
+    assert told == {
+        "": ("Failed", failed),
+        "[0]": ("Failed", failed),
+        "[0].a": ("Failed", f"workflow shutdown with strategy: {strategy}"),
+        "[0].b": ("Failed", f"Stopped with strategy '{strategy}'"),
+        **exits,
+    }
+
+
+def test_a_workflow_that_begins_suspended_is_resumed(shapes: Any, run: Any, tmp_path: Path) -> None:
+    workspace, told = tmp_path / "workspace", []
+
+    def person() -> None:
+        until = time.monotonic() + 60
+        while not told and time.monotonic() < until:
+            if list(workspace.glob("runs/*/status.json")):
+                told.append((local.read_status(next(workspace.glob("runs/wf-*")))["nodes"], local.resume(workspace, "", {})[1]))
+            time.sleep(0.05)
+
+    speaking = threading.Thread(target=person)
+    speaking.start()
+    outcome = run(shapes.workflow(shapes.shell("main", "true"), suspend=True))
+    speaking.join()
+    assert (outcome.phase, told) == ("Succeeded", [({}, ["wf"])])
+
+
+def test_an_annotation_names_a_node(shapes: Any, run: Any, node: Any) -> None:
+    note = {"workflows.argoproj.io/display-name": "says-{{inputs.parameters.x}}"}
+    step = {"name": "a", "template": "say", "withItems": ["1", "2"], "arguments": shapes.arguments(x="{{item}}")}
+    say = shapes.shell("say", "true", inputs=shapes.inputs("x"), annotations=note, retryStrategy={"limit": 1})
+    outcome = run(shapes.workflow(shapes.steps("main", [step]), say))
+    shown = {name: node(outcome, name)["displayName"] for name in ("[0].a(0:1)", "[0].a(1:2)", "[0].a(0:1)(0)")}
+    assert shown == {"[0].a(0:1)": "says-1", "[0].a(1:2)": "says-2", "[0].a(0:1)(0)": "a(0:1)(0)"}
