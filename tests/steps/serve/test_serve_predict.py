@@ -272,3 +272,20 @@ def test_our_own_client_side_is_understood(zoo):
     status = messages.GetModelStatusRequest()
     status.model_spec.name = "zoo"
     assert [row.version for row in calls.get_model_status(zoo.channel)(status).model_version_status] == [1]
+
+
+def test_the_wire_hears_what_grpcio_hears(zoo, ask):
+    """Answers, refusals and metadata by the benchmark client's own HTTP/2, byte for byte."""
+    from clients.benchmark.transport import Endpoint, connect
+    from clients.serving import calls, messages
+
+    endpoint = Endpoint(f"127.0.0.1:{zoo.port}", 60.0)
+    wire, reference = connect("wire", endpoint), connect("grpc", endpoint)
+    metadata = messages.GetModelMetadataRequest(metadata_field=["signature_def"])
+    metadata.model_spec.name = "zoo"
+    requests = [(calls.PREDICT, ask.request(rows(count)).SerializeToString()) for count in (1, 300, 2000)]
+    requests += [(calls.PREDICT, body) for body in (b"", b"\xff", ask.request(ROW, model="no").SerializeToString())]
+    requests += [(calls.GET_MODEL_METADATA, metadata.SerializeToString()), ("/no.Service/Method", b"")]
+    for method, body in requests:
+        assert wire.call(method, body) == reference.call(method, body)
+    reference.close()

@@ -69,7 +69,9 @@ class Line:
             self._socket.close()
 
     def give_up(self, reason: str) -> None:
-        """End the connection: yields events for its calls."""
+        """End the connection, if it has not ended: yields events for its calls."""
+        if self.connection.ended:
+            return
         unsent = next((mark.stream for mark in self._marks if mark.start >= self._offset), GREATEST_STREAM + 1)
         self.connection.lose(f"{self._target.address}: {reason}", unsent)
 

@@ -64,15 +64,17 @@ class Lines:
                     del self.down[place]
                     self.places[place] = self._make_line()
             elif (connection.ended or connection.leaving) and not connection.events:
-                if connection.ended:
-                    line.close()
-                else:
-                    self.leaving.append(line)
-                if connection.useful:
+                # A server that only hangs up is given a pause.
+                if connection.useful or connection.open_calls:
                     self.places[place] = self._make_line()
                 else:
                     self.down[place] = now_ns + _RETRY_NS, Refusal("UNAVAILABLE", connection.ended or connection.leaving)
                     went_down.append(place)
+                if connection.open_calls:
+                    self.leaving.append(line)
+                else:
+                    line.give_up(connection.leaving)
+                    line.close()
         return went_down
 
     def _give_up_slow(self, now_ns: int) -> None:
