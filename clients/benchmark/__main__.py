@@ -29,6 +29,8 @@ sent as the input of its name; columns NAME_0, NAME_1, ... make up an input of s
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a benchmark and print it. Returns the exit code."""
+    # What gRPC's library has to say of a connection comes in the failure's details, not between our lines.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     options = vars(_parser().parse_args(arguments))
     record_file = options.pop("json")
     try:
@@ -68,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--model", metavar="NAME", default=_DEFAULTS["model"], help="the model's name at the server [%(default)s]")
     add("--signature", metavar="NAME", default=_DEFAULTS["signature"], help="the model's signature [%(default)s]")
+    add("--model-version", metavar="N", type=int, help="the model's version [the one that the server takes]")
     columns = parser.add_mutually_exclusive_group()
     columns.add_argument(
         "--columns", metavar="FILE", type=Path, dest="columns_file", help="a file with the header, for a data file without one"

@@ -56,6 +56,7 @@ class Settings:
     warm_up_iteration: int = 10
     model: str = "wide-deep-large-ds-fp32-training"
     signature: str = "serving_default"
+    model_version: int | None = None
     columns_file: Path | None = None
     format: str | None = None
     label: str | None = None
@@ -109,6 +110,7 @@ class Settings:
             ("--max-message-size", self.max_message_bytes, 1, (1 << 31) - 1),
             ("-w/--warm_up_iteration", self.warm_up_iteration, 0, huge),
             ("--seed", self.seed, 0, huge),
+            ("--model-version", self.model_version, 0, huge),
         ]
         for flag, value, least, most in table:
             if value is not None and not (value == int(value) and least <= value <= most):

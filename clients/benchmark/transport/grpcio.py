@@ -15,8 +15,8 @@ from clients.serving import calls
 
 _now = time.perf_counter_ns
 _LOOK_S = 0.05
-# A closed load waits so long after a call that could not be sent: a server that is down fails ten thousand calls in a second.
-PAUSE_S = 0.1
+# A closed load waits so long after a call that could not be sent, as in asynchronous.py, which costs more to load.
+_PAUSE_S = 0.1
 # Connections that are not open by then are opened when they are used.
 READY_S = 5.0
 
@@ -93,7 +93,7 @@ class Client:
                 end_ns = _now()
                 sink.failed(failure.status, failure.details, number, due_ns, sent_ns, end_ns)
                 if failure.status == "UNAVAILABLE":
-                    time.sleep(PAUSE_S)
+                    time.sleep(_PAUSE_S)
                     end_ns = _now()
             else:
                 end_ns = _now()

@@ -3,56 +3,48 @@
 from __future__ import annotations
 
 import asyncio
-import selectors
-import threading
-import time
 from typing import Any
 
 import grpc
 import grpc.aio
 
-from clients.benchmark.load import Closed, Course, Stop
-from clients.benchmark.transport import Endpoint, Pool, Sink
-from clients.benchmark.transport.grpcio import PAUSE_S, READY_S, channel, failure_of, how
-from clients.benchmark.transport.telling import Batch
+from clients.benchmark.load import Course, Stop
+from clients.benchmark.transport import Endpoint, Failure, Pool, Sink
+from clients.benchmark.transport.asynchronous import Drive, Loop
+from clients.benchmark.transport.grpcio import READY_S, channel, failure_of, how
 from clients.serving import calls
-
-_now = time.perf_counter_ns
-_LOOK_S = 0.05
-# While a closed load ramps, how many calls it has in flight is looked at so often.
-_RAMP_LOOK_S = 0.005
-# An open load keeps no more calls in flight: each is an object of some kilobytes. What is due beyond waits, and is late.
-_MOST_IN_FLIGHT = 8192
-# After so many calls sent in a row, the answers that came meanwhile are heard, so that a late client does not become deaf.
-_IN_A_ROW = 16
 
 
 class Many:
-    """Open connections, in an asyncio loop in a thread of its own: the caller may have a loop already, as notebooks do."""
+    """Open connections."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
-        # epoll counts in milliseconds, select does not: the timers of this loop are good to microseconds.
-        self._loop = asyncio.SelectorEventLoop(selectors.SelectSelector())
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
+        self._loop = Loop()
         self._channels: list[Any] = []
-        self._await(self._connect())
+        self._loop.run(self._connect())
 
     def drive(self, course: Course, pool: Pool, sink: Sink, stop: Stop) -> None:
         """Make the calls of a load."""
-        predict = [opened.unary_unary(calls.PREDICT) for opened in self._channels]
-        self._await(_Drive(predict, how(self._endpoint), course, pool, sink, stop).run())
+        methods = [opened.unary_unary(calls.PREDICT) for opened in self._channels]
+        bodies, options = pool.bodies, how(self._endpoint)
+
+        async def predict(which: int, place: int) -> bytes | Failure:
+            try:
+                answer: bytes = await methods[which % len(methods)](bodies[place], **options)
+            except grpc.RpcError as error:
+                return failure_of(error)
+            return answer
+
+        async def drive() -> None:
+            await Drive(predict, course, pool, sink, stop).run()
+
+        self._loop.run(drive())
 
     def close(self) -> None:
         """Close the connections, and end the loop."""
-        self._await(self._disconnect())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
+        self._loop.run(self._disconnect())
         self._loop.close()
-
-    def _await(self, what: Any) -> None:
-        asyncio.run_coroutine_threadsafe(what, self._loop).result()
 
     async def _connect(self) -> None:
         self._channels = [channel(grpc.aio, self._endpoint) for _ in range(self._endpoint.connections)]
@@ -64,93 +56,3 @@ class Many:
     async def _disconnect(self) -> None:
         for opened in self._channels:
             await opened.close(None)
-
-
-class _Drive:
-    """One load under way."""
-
-    def __init__(self, predict: list[Any], options: dict[str, Any], course: Course, pool: Pool, sink: Sink, stop: Stop) -> None:
-        self._predict, self._options = predict, options
-        self._course, self._pool, self._sink, self._stop = course, pool, sink, stop
-        self._batch = Batch(sink)
-        self._in_flight: set[asyncio.Task[None]] = set()
-        self._ended = asyncio.Event()
-        self._broken: BaseException | None = None
-
-    async def run(self) -> None:
-        """Send until the load or the caller's patience ends, and wait for what is in flight."""
-        pace = self._course.load.pace
-        sending = asyncio.create_task(self._closed(pace) if isinstance(pace, Closed) else self._open())
-        try:
-            while not sending.done() and not self._stop.is_set() and self._broken is None:
-                await asyncio.wait([sending], timeout=_LOOK_S)
-            while self._in_flight and not self._stop.is_set() and self._broken is None:
-                await asyncio.wait(self._in_flight, timeout=_LOOK_S)
-        finally:
-            left = [sending, *self._in_flight]
-            for task in left:
-                task.cancel()
-            ends = await asyncio.gather(*left, return_exceptions=True)
-            self._batch.tell()
-        if broken := self._broken or next((end for end in ends if isinstance(end, Exception)), None):
-            raise broken
-
-    async def _closed(self, pace: Closed) -> None:
-        """As many callers as the load has in flight, each with one call after the other."""
-        course, ramps, started = self._course, pace.concurrency.over_ns > 0, 0
-        while not course.over:
-            while len(self._in_flight) < course.load.most_in_flight(_now() - course.start_ns):
-                self._start(self._caller(started, ramps))
-                started += 1
-            await asyncio.sleep(_RAMP_LOOK_S if ramps else _LOOK_S)
-
-    async def _caller(self, which: int, ramps: bool) -> None:
-        course = self._course
-        due_ns = _now()
-        while granted := course.grant(1, due_ns):
-            if not await self._call(which, granted[0], due_ns):
-                await asyncio.sleep(PAUSE_S)
-            due_ns = _now()
-            if ramps and len(self._in_flight) > course.load.most_in_flight(due_ns - course.start_ns):
-                return
-
-    async def _open(self) -> None:
-        """Start each call when it is due."""
-        in_a_row = 0
-        for numbers, due in self._course.arrivals():
-            for number, due_ns in zip(numbers.tolist(), due.tolist(), strict=True):
-                in_a_row += 1
-                while (wait_ns := due_ns - _now()) > 0 or in_a_row >= _IN_A_ROW:
-                    in_a_row = 0
-                    await asyncio.sleep(max(wait_ns, 0) / 1e9)
-                while len(self._in_flight) >= _MOST_IN_FLIGHT:
-                    self._ended.clear()
-                    await self._ended.wait()
-                self._start(self._call(number, number, due_ns))
-
-    def _start(self, what: Any) -> None:
-        task = asyncio.create_task(what)
-        self._in_flight.add(task)
-        task.add_done_callback(self._end)
-
-    def _end(self, task: asyncio.Task[None]) -> None:
-        self._in_flight.discard(task)
-        self._ended.set()
-        if not task.cancelled() and task.exception() is not None:
-            self._broken = self._broken or task.exception()
-
-    async def _call(self, which: int, number: int, due_ns: int) -> bool:
-        """One call; whether the server was reached."""
-        place = self._pool.place(number)
-        sent_ns = _now()
-        try:
-            answer = await self._predict[which % len(self._predict)](self._pool.bodies[place], **self._options)
-        except grpc.RpcError as error:
-            failure = failure_of(error)
-            self._sink.failed(failure.status, failure.details, number, due_ns, sent_ns, _now())
-            return failure.status != "UNAVAILABLE"
-        except asyncio.CancelledError:
-            self._sink.abandoned(1)
-            raise
-        self._batch.answered(number, due_ns, sent_ns, _now(), place, answer)
-        return True

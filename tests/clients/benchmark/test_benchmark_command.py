@@ -175,7 +175,7 @@ def test_the_port_is_another_service(table, kind):
     if kind == "rest":
         other = http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
         threading.Thread(target=other.serve_forever, daemon=True).start()
-        port, stop, words = other.server_port, lambda: (other.shutdown(), other.server_close()), "not the REST port"
+        port, stop, words = other.server_port, lambda: (other.shutdown(), other.server_close()), "8501 is REST"
     else:
         other = grpc.server(ThreadPoolExecutor(1))
         if kind == "garbled":
