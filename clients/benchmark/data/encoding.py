@@ -61,10 +61,12 @@ class Tensor:
 class Encoder:
     """Encodes requests of one size: `tensors` are its inputs, each with the shape of a whole request."""
 
-    def __init__(self, model: str, signature: str, tensors: Sequence[Tensor]) -> None:
+    def __init__(self, model: str, signature: str, version: int | None, tensors: Sequence[Tensor]) -> None:
         request = PredictRequest()
         request.model_spec.name = model
         request.model_spec.signature_name = signature
+        if version is not None:
+            request.model_spec.version.value = version
         self._texts = [tensor for tensor in tensors if tensor.dtype == STRING]
         numbers = [tensor for tensor in tensors if tensor.dtype != STRING]
         frame = bytearray(request.SerializeToString())

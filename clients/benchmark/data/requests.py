@@ -31,10 +31,11 @@ _LABELS = " labels"
 
 @dataclass(frozen=True)
 class Target:
-    """What requests are addressed to: a model and one of its signatures."""
+    """What requests are addressed to: a model, one of its signatures, and a version where it is not the server's to choose."""
 
     model: str
     signature: str
+    version: int | None
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def prepare(settings: Settings, model: Model) -> Requests:
 
 def _build(table: Table, matched: Matched, settings: Settings, model: Model) -> Requests:
     label_kind = _label_kind(table.format, means_classes(model.outputs, settings.output))
-    target = Target(settings.model, settings.signature)
+    target = Target(settings.model, settings.signature, settings.model_version)
     memory_bytes = settings.memory_mib << 20
     parts: list[Part] = []
     notes = list(matched.notes)
@@ -129,7 +130,7 @@ def _encoded(table: Table, matched: Matched, target: Target, batch_size: int, li
         )
         if shapes not in encoders:
             tensors = [Tensor(part.name, part.dtype, shape) for part, shape in zip(matched.inputs, shapes, strict=True)]
-            encoders[shapes] = Encoder(target.model, target.signature, tensors)
+            encoders[shapes] = Encoder(target.model, target.signature, target.version, tensors)
         yield Part(encoders[shapes].encode(values, count // size), [size] * (count // size), labels)
 
 

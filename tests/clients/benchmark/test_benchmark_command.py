@@ -154,7 +154,7 @@ def test_bad_input_is_exit_code_2(server, table, arguments, message):
 def test_nothing_listens(table):
     code, out, err = finished(command("-s", "127.0.0.1:1", "-d", table))
     assert (code, out) == (10, "")
-    assert re.fullmatch(r"benchmark: 127.0.0.1:1: no server answers there by gRPC; start it, or mend -s/--server: .*UNAVAILABLE.*\n", err)
+    assert re.fullmatch(r"benchmark: 127.0.0.1:1: no server answers there by gRPC; start it, or mend -s/--server .*UNAVAILABLE.*\n", err)
 
 
 def test_the_model_is_missing(server, table):
