@@ -24,6 +24,10 @@ async def run_steps(engine: Engine, attempt: Attempt) -> Node:
     group = node
     for index, members in enumerate(attempt.template["steps"]):
         group = await run.group(index, members)
+        lost = run.lost_daemon()
+        if lost:
+            run.set_outbound(group)
+            return engine.end(node, "Failed", lost)
         if nodes.failed(group):
             run.set_outbound(group)
             return engine.end(node, "Failed", group.get("message", ""))
@@ -42,6 +46,9 @@ class _Steps:
         self._engine, self._attempt, self._node = engine, attempt, node
         self._results = Results(attempt.template)
         self._before = [node]
+        # The groups that have ended, and what was run in them.
+        self._groups: list[Node] = []
+        self._steps: dict[str, dict[str, Mapping[str, Any]]] = {}
         self.scope = Scope(attempt.template, engine.outputs)
 
     async def group(self, index: int, members: Sequence[Mapping[str, Any]]) -> Node:
@@ -73,6 +80,15 @@ class _Steps:
                 self.scope.add_node(prefix, child, known.attempts(child))
                 self.scope.add_skipped(prefix, child, self._template(step), with_artifacts=True)
 
+    def lost_daemon(self) -> str:
+        """The message of an earlier group that has failed since, by a daemon that ended; empty where none has."""
+        for group in self._groups:
+            failed = self._failed_child(group)
+            if group["phase"] == "Succeeded" and failed:
+                self._engine.end(group, "Failed", failed)
+                return failed
+        return ""
+
     def set_outbound(self, group: Node) -> None:
         """Note what the next node outside follows."""
         self._node["outboundNodes"] = [last for child in group.get("children") or () for last in self._engine.nodes.outbound(child)]
@@ -92,17 +108,24 @@ class _Steps:
         except EvaluationError as error:
             engine.end(group, "Error", str(error))
             return
-        continuing = {f"{group['name']}.{step['name']}": step for step in ready}
         await engine.together([self._step(group, step, errors) for step in running])
         if errors:
             engine.end(group, "Failed" if isinstance(errors[0], NotStarted) else "Error", str(errors[0]))
             return
-        for child in engine.nodes.children(group):
-            step = continuing.get(child["name"], {})
-            if nodes.failed(child) and not depends.continues(step, child["phase"]):
-                engine.end(group, "Failed", f"child '{child['id']}' failed")
-                return
-        engine.end(group, "Succeeded")
+        if any(self._failed_child(before) for before in self._groups if before["phase"] == "Succeeded"):
+            return  # a daemon has ended: nobody asks any more how this group ends
+        self._steps[group["id"]] = {f"{group['name']}.{step['name']}": step for step in ready}
+        failed = self._failed_child(group)
+        engine.end(group, "Failed" if failed else "Succeeded", failed)
+        self._groups.append(group)
+
+    def _failed_child(self, group: Node) -> str:
+        """The message of a group of which a child has failed that may not; empty where none has."""
+        known = self._steps.get(group["id"], {})
+        for child in self._engine.nodes.children(group):
+            if nodes.failed(child) and not depends.continues(known.get(child["name"], {}), child["phase"]):
+                return f"child '{child['id']}' failed"
+        return ""
 
     def _expanded(self, group: Node, members: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
         engine = self._engine

@@ -78,6 +78,34 @@ def test_a_daemon_that_ends_before_it_is_ready_has_failed(shapes: Any, run: Any,
     assert (found["phase"], found.get("message")) == ("Failed", message)
 
 
+def _dying(shapes: Any, caller: str) -> dict[str, Any]:
+    """A daemon that ends with 3 while the step after it runs."""
+    daemon = {**shapes.shell("server", "until [ -e $MARK ]; do sleep 0.05; done; exit 3"), "daemon": True}
+    slow = shapes.shell("slow", "touch $MARK; sleep 1")
+    first, a, b = ({"name": name, "template": template} for name, template in (("d", "server"), ("a", "slow"), ("b", "ok")))
+    more = [{"name": "c", "template": "ok", "depends": "a && d"}, {"name": "e", "template": "ok", "depends": "a && d.Failed"}]
+    graph = shapes.dag("main", first, {**a, "depends": "d"}, {**b, "depends": "a"}, *more)
+    main = shapes.steps("main", [first], [a], [b]) if caller == "steps" else graph
+    flow: dict[str, Any] = shapes.workflow(main, daemon, slow, shapes.shell("ok", "true"))
+    return flow
+
+
+@pytest.mark.parametrize("caller", ["steps", "dag"])
+def test_what_a_daemon_that_dies_later_makes_of_its_steps(
+    shapes: Any, run: Any, node: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caller: str
+) -> None:
+    """As seen on the controller: steps fail at once, with what runs going on to its end; a DAG goes on as its conditions say."""
+    monkeypatch.setenv("MARK", str(tmp_path / "mark"))
+    outcome = run(_dying(shapes, caller))
+    told = {one["name"].removeprefix("wf").lstrip("."): one["phase"] for one in outcome.status["nodes"].values()}
+    if caller == "dag":
+        assert told == {"": "Failed", "d": "Failed", "a": "Succeeded", "b": "Succeeded", "c": "Omitted", "e": "Succeeded"}
+        return
+    assert told == {"": "Failed", "[0]": "Failed", "[0].d": "Failed", "[1]": "Running", "[1].a": "Succeeded"}
+    daemon = node(outcome, "[0].d")
+    assert (daemon["message"], outcome.status["message"]) == ("main: Error (exit code 3)", f"child '{daemon['id']}' failed")
+
+
 def test_a_probe_that_cannot_be_asked_is_refused(shapes: Any) -> None:
     for probe in ({"exec": {"command": ["true"]}}, {"httpGet": {"port": "web"}}):
         told = [str(problem) for problem in local.problems(shapes.workflow(_server(1, probe)))]
