@@ -57,6 +57,7 @@ class Engine:
         self.daemons = daemons.Daemons()
         self._locks = locks.Locks()
         self._begun: dict[str, asyncio.Event] = {}
+        self._changed = asyncio.Event()
         self.variables: dict[str, Any] = dict(workflow)
         self.outputs: dict[str, Any] = {}
         self.deadline: float | None = None
@@ -171,9 +172,18 @@ class Engine:
             known = self.nodes.add(call.name, kind, phase, call.boundary, message, **told)
         for parent in call.parents:
             self.nodes.connect(parent, known)
+        self._tell_change()
         if phase == "Running" and call.name in self._begun:
             self._begun.pop(call.name).set()
         return known
+
+    async def change(self) -> None:
+        """Wait until a node begins or ends."""
+        await self._changed.wait()
+
+    def _tell_change(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
 
     def begun(self, call: Call) -> asyncio.Event:
         """What tells that the node of a call runs."""
@@ -198,6 +208,7 @@ class Engine:
         boundary = self._boundaries.get(node.get("boundaryID", ""))
         if boundary and phase in nodes.FAILED and node["type"] in ("Pod", "Steps", "DAG", "HTTP"):
             boundary.failed = True
+        self._tell_change()
         return self.nodes.mark(node, phase, message)
 
     def enclose(self, node: Node, template: Mapping[str, Any]) -> None:

@@ -45,7 +45,7 @@ async def around(engine: Engine, call: Call, scope: Scope) -> Node:
 async def _around(
     engine: Engine, call: Call, ready: Callable[[Mapping[str, Any], str, Node], dict[str, Any] | None], listed: Mapping[str, Any]
 ) -> Node:
-    """Argo asks at every look at a workflow; what is true while a node runs and when it has ended is asked here, once each."""
+    """Argo asks at every look at a workflow, which it takes whenever a node changes; so it is asked here, until the node has ended."""
     waiting = {name: hook for name, hook in listed.items() if name != "exit"}
     if not waiting:
         return await engine.execute(call)
@@ -64,8 +64,12 @@ async def _around(
 
     try:
         await asyncio.wait({main, begins}, return_when=asyncio.FIRST_COMPLETED)
-        if not main.done() and (node := engine.nodes.find(call.name)):
-            fire("Running", node)
+        while waiting and not main.done():
+            if node := engine.nodes.find(call.name):
+                fire("Running", node)
+            changes = asyncio.ensure_future(engine.change())
+            await asyncio.wait({main, changes}, return_when=asyncio.FIRST_COMPLETED)
+            changes.cancel()
         node = await main
         fire(node["phase"], node)
         await asyncio.gather(*running)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -110,6 +111,28 @@ def test_hooks_of_the_workflow(shapes: Any, run: Any, node: Any, phases: Any) ->
     say = shapes.shell("say", "echo {{workflow.status}}")
     outcome = run(shapes.workflow(shapes.steps("main", [{"name": "a", "template": "ok"}]), shapes.shell("ok", "true"), say, hooks=hooks))
     assert phases(outcome) == dict.fromkeys(["", "[0].a", "hooks.running", "onExit"], "Succeeded")
+
+
+def test_a_hook_runs_when_an_output_of_a_later_step_makes_it_true(
+    shapes: Any, run: Any, phases: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The slow step ends only when a hook has run, which it does while the step runs."""
+    monkeypatch.setenv("MARK", str(tmp_path / "mark"))
+    left = shapes.shell(
+        "left", "echo 1 > /out/g", outputs={"parameters": [{"name": "g", "globalName": "g", "valueFrom": {"path": "/out/g"}}]}
+    )
+    waits = {"name": "b", "template": "slow", "hooks": {"g": _hook("workflow.outputs?.parameters?.g == '1'")}}
+    flow = shapes.workflow(
+        shapes.steps("main", [{"name": "a", "template": "say"}], [waits, {"name": "c", "template": "left"}]),
+        left,
+        shapes.shell("slow", "until [ -e $MARK ]; do sleep 0.05; done"),
+        shapes.shell("say", "touch $MARK"),
+        hooks={"g": _hook("workflow.outputs?.parameters?.g == '1'"), "never": _hook("workflow.status == 'Failed'")},
+    )
+    flow["spec"]["templates"][0]["steps"][0][0]["template"] = "ok"
+    flow["spec"]["templates"].append(shapes.shell("ok", "true"))
+    outcome = run(flow)
+    assert phases(outcome) == dict.fromkeys(["", "[0].a", "[1].b", "[1].c", "hooks.g", "[1].b.hooks.g"], "Succeeded")
 
 
 def test_the_failure_of_a_hook_is_not_its_node_s(shapes: Any, run: Any, phases: Any) -> None:
