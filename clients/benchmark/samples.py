@@ -11,11 +11,15 @@ from typing import Any
 import numpy as np
 
 from clients.benchmark.load import Load
+from clients.benchmark.statistics.histogram import Histogram
+from clients.benchmark.statistics.series import Series
 from clients.benchmark.transport import Failure
 from clients.serving.tensors import Array
 
 # Distinct answers are kept up to so many bytes: a model that answers at random must not fill the memory.
 ANSWERS_BYTES = 256 << 20
+# Calls are counted when so many have come: counting arrays costs little, counting single calls would cost much.
+_PENDING = 8192
 
 
 @dataclass
@@ -32,6 +36,10 @@ class Samples:
 
     A failed call is counted and never timed. Calls numbered below `warm_up` or due before `timed_ns` are not timed
     either. `answers` holds equal answers once, by the request's place and the answer's content.
+
+    Of the timed calls, `latency` counts the times from when they were due to their answers, `lateness` those until they
+    were sent, `series` the latencies over time, from `timed_ns` on, and `rows_of_calls` the calls by their rows;
+    `failed_timed` more of them failed.
     """
 
     rows_by_place: Array
@@ -50,8 +58,16 @@ class Samples:
     answered_ns: int = 0
     failing_since_ns: int | None = None
     _answer_bytes: int = 0
-    _timed: list[Array] = field(default_factory=list)
+    rows_of_calls: Counter[int] = field(default_factory=Counter)
+    failed_timed: int = 0
+    latency: Histogram = field(default_factory=Histogram)
+    lateness: Histogram = field(default_factory=Histogram)
+    series: Series = field(init=False)
+    _pending: list[Array] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self.series = Series(self.timed_ns)
 
     @classmethod
     def of(cls, load: Load, rows_by_place: Array, start_ns: int) -> Samples:
@@ -67,7 +83,9 @@ class Samples:
             self.failing_since_ns = None
             if timed.any():
                 self._spread(int(due_ns[timed].min()), int(end_ns[timed].max()))
-                self._timed.append(np.stack([due_ns[timed], sent_ns[timed], end_ns[timed], self.rows_by_place[places[timed]]]))
+                self._pending.append(np.stack([due_ns[timed], sent_ns[timed], end_ns[timed], self.rows_by_place[places[timed]]]))
+                if sum(calls.shape[1] for calls in self._pending) >= _PENDING:
+                    self._count()
 
     def answer(self, place: int, body: bytes, count: int, first_ns: int) -> None:
         """See transport.Sink."""
@@ -91,6 +109,8 @@ class Samples:
             self.failing_since_ns = self.failing_since_ns or sent_ns
             if number >= self.warm_up and due_ns >= self.timed_ns:
                 self._spread(due_ns, end_ns)
+                self.failed_timed += 1
+                self.series.add_failed(np.array([end_ns]))
 
     def abandoned(self, count: int) -> None:
         """See transport.Sink."""
@@ -109,7 +129,13 @@ class Samples:
             self._spread(other.first_ns, other.last_ns)
         for (place, body), answer in other.answers.items():
             self.answer(place, body, answer.count, answer.first_ns)
-        self._timed += other._timed
+        self.settle()
+        other.settle()
+        self.rows_of_calls += other.rows_of_calls
+        self.failed_timed += other.failed_timed
+        self.latency.merge(other.latency)
+        self.lateness.merge(other.lateness)
+        self.series.merge(other.series)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_lock"}
@@ -117,9 +143,20 @@ class Samples:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _lock=threading.Lock())
 
-    def timed(self) -> Array:
-        """The kept calls, one in each column: due_ns, sent_ns, end_ns, rows; int64 [4, calls]."""
-        return np.concatenate(self._timed, axis=1) if self._timed else np.empty((4, 0), np.int64)
+    def settle(self) -> None:
+        """Count what has come; nothing is read before, and nothing comes after."""
+        with self._lock:
+            self._count()
+
+    def _count(self) -> None:
+        if not self._pending:
+            return
+        due_ns, sent_ns, end_ns, rows = np.concatenate(self._pending, axis=1)
+        self._pending.clear()
+        self.rows_of_calls.update(dict(zip(*(part.tolist() for part in np.unique(rows, return_counts=True)), strict=True)))
+        self.latency.add(end_ns - due_ns)
+        self.lateness.add(np.maximum(sent_ns - due_ns, 0))
+        self.series.add(end_ns, end_ns - due_ns, rows)
 
     def silent_ns(self, now_ns: int) -> int:
         """For how long calls have only failed."""

@@ -42,7 +42,7 @@ class Drift:
 
 def drifts(series: Series) -> tuple[Drift, ...]:
     """The drift of throughput and of the median latency; nothing where the run is too short for BATCHES whole intervals."""
-    whole = series.counts[: max(0, series.used - 1)]
+    whole = series.counts[: series.used]
     batched = batches(whole)
     if batched is None:
         return ()

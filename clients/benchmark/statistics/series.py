@@ -37,9 +37,9 @@ class Series:
     def __init__(self, origin_ns: int, width_ns: int = FIRST_WIDTH_NS) -> None:
         self.origin_ns = origin_ns
         self.width_ns = width_ns
-        self.counts = np.zeros((INTERVALS, COARSE_BUCKETS), np.int32)
-        self.rows = np.zeros(INTERVALS, np.int64)
-        self.failed = np.zeros(INTERVALS, np.int64)
+        self.counts: Array = np.zeros((INTERVALS, COARSE_BUCKETS), np.int32)
+        self.rows: Array = np.zeros(INTERVALS, np.int64)
+        self.failed: Array = np.zeros(INTERVALS, np.int64)
         self.used = 0
 
     def add(self, end_ns: Array, latency_ns: Array, rows: Array) -> None:
@@ -64,6 +64,15 @@ class Series:
         self.rows += other.rows
         self.failed += other.failed
         self.used = max(self.used, other.used)
+
+    def between(self, first_ns: int, last_ns: int) -> Series:
+        """The intervals that lie wholly between two instants; for reading, not for counting further."""
+        first = max(0, -(-(first_ns - self.origin_ns) // self.width_ns))
+        last = max(first, min(self.used, (last_ns - self.origin_ns) // self.width_ns))
+        part = Series(self.origin_ns + first * self.width_ns, self.width_ns)
+        part.counts, part.rows, part.failed = (counted[first:last] for counted in (self.counts, self.rows, self.failed))
+        part.used = last - first
+        return part
 
     @property
     def calls(self) -> Array:
