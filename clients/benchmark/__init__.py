@@ -1,15 +1,38 @@
 """Measures a served model through TensorFlow Serving's API, and says only what the measurement supports.
 
-from clients.benchmark import Settings, run
+from clients.benchmark import Settings, require, run
 
 result = run(Settings(data_file=Path("eval.csv"), server="localhost:8500", batch_size=128, num_iteration=200))
-assert not result.warnings and result.latency_ms.percentiles[99] < 10
+require(result, "p99<10ms", "errors<0.1%")
 """
 
-from clients.benchmark.errors import BadInput, BenchmarkError, Interrupted, NothingSucceeded
-from clients.benchmark.printing import record, text
+from clients.benchmark.errors import BadInput, BenchmarkError, Interrupted, NothingSucceeded, NotMet
+from clients.benchmark.objectives import require, verdicts
+from clients.benchmark.report.record import record
+from clients.benchmark.report.text import text
 from clients.benchmark.running import run
 from clients.benchmark.settings import Settings
-from clients.benchmark.summary import Bin, Latency, Result
+from clients.benchmark.statistics.figures import Bin, Figures
+from clients.benchmark.statistics.intervals import Interval
+from clients.benchmark.statistics.requirements import Verdict
+from clients.benchmark.summary import Latency, Result
 
-__all__ = ["BadInput", "BenchmarkError", "Bin", "Interrupted", "Latency", "NothingSucceeded", "Result", "Settings", "record", "run", "text"]
+__all__ = [
+    "BadInput",
+    "BenchmarkError",
+    "Bin",
+    "Figures",
+    "Interrupted",
+    "Interval",
+    "Latency",
+    "NotMet",
+    "NothingSucceeded",
+    "Result",
+    "Settings",
+    "Verdict",
+    "record",
+    "require",
+    "run",
+    "text",
+    "verdicts",
+]

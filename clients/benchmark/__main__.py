@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import os
 import sys
@@ -12,11 +11,16 @@ from dataclasses import fields
 from pathlib import Path
 
 from clients.benchmark.data.formats import FORMATS
-from clients.benchmark.errors import DONE, INTERRUPTED, BadInput, BenchmarkError
+from clients.benchmark.errors import DONE, INTERRUPTED, NOT_MET, BadInput, BenchmarkError
 from clients.benchmark.judging.tolerance import Tolerance
-from clients.benchmark.printing import Bar, record, text
+from clients.benchmark.objectives import verdicts
+from clients.benchmark.progress import Bar
+from clients.benchmark.report.outputs import Outputs
+from clients.benchmark.report.record import record
+from clients.benchmark.report.text import text
 from clients.benchmark.running import run
 from clients.benchmark.settings import ARRIVALS, COMPRESSIONS, Settings
+from clients.benchmark.statistics.requirements import parse
 from clients.benchmark.transport import TRANSPORTS
 
 _DEFAULTS = {field.name: field.default for field in fields(Settings)}
@@ -24,7 +28,7 @@ _DESCRIPTION = "Measure a served model through TensorFlow Serving's API: latency
 _EPILOG = """The rows are cut into batches in their order; the last one is as short as what is left, and the next pass begins
 again with the first. The label (a class index or a number) is compared with the model's answers, every other column is
 sent as the input of its name; columns NAME_0, NAME_1, ... make up an input of several values. Exit codes: 0 measured,
-2 bad input, 10 nothing succeeded, 130 interrupted."""
+2 bad input, 10 nothing succeeded, 11 a requirement not met, 130 interrupted."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,25 +36,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # What gRPC's library has to say of a connection comes in the failure's details, not between our lines.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     options = vars(_parser().parse_args(arguments))
-    record_file = options.pop("json")
+    outputs = Outputs(*(options.pop(name) for name in ("json", "csv", "html")))
+    requirements: list[str] = options.pop("require")
     try:
-        if record_file:
-            _check_writable(record_file)
-        settings = Settings(**{**options, "shapes": dict(options["shapes"])})
-        bar = Bar(settings)
-        try:
-            result = run(settings, bar.tell)
-        finally:
-            bar.clear()
-        try:
-            if record_file:
-                _write(record_file, json.dumps(record(result), indent=2) + "\n")
-        finally:
-            _print(text(result))
+        outputs.check()
+        for requirement in requirements:
+            parse(requirement)
+        return _run(Settings(**{**options, "shapes": dict(options["shapes"])}), requirements, outputs)
     except BenchmarkError as error:
         print(f"benchmark: {error}", file=sys.stderr)
         return error.exit_code
-    return INTERRUPTED if result.interrupted else DONE
+
+
+def _run(settings: Settings, requirements: Sequence[str], outputs: Outputs) -> int:
+    bar = Bar(settings)
+    try:
+        result = run(settings, bar.tell)
+    finally:
+        bar.clear()
+    judged = verdicts(result, requirements)
+    try:
+        outputs.write(record(result, judged))
+    finally:
+        _print(text(result, judged))
+    if result.interrupted:
+        return INTERRUPTED
+    return DONE if all(verdict.met for verdict in judged) else NOT_MET
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -79,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_data(parser.add_argument_group("data"))
     _add_load(parser.add_argument_group("load"))
     _add_connection(parser.add_argument_group("connection"))
-    add("--json", metavar="FILE", type=Path, help="write the result there too, as JSON")
+    _add_report(parser.add_argument_group("report"))
     return parser
 
 
@@ -154,6 +165,21 @@ def _tolerance(text: str) -> Tolerance:
     return Tolerance(*values)
 
 
+def _add_report(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add(
+        "--require",
+        metavar="OBJECTIVE",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="such as 'p99<10ms' 'errors<0.1%%' 'throughput>1000/s' 'accuracy>=0.8': exit code 11 where one is not met",
+    )
+    add("--json", metavar="FILE", type=Path, help="write the record there: all figures and histograms, settings, versions, machine")
+    add("--csv", metavar="FILE", type=Path, help="write the figures there, a run in each line")
+    add("--html", metavar="FILE", type=Path, help="write a page there, with charts")
+
+
 def _rate_or_ramp(text: str) -> float | tuple[float, float]:
     """One number, or both of FROM..TO."""
     start, dots, end = text.partition("..")
@@ -172,30 +198,6 @@ def _print(lines: str) -> None:
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise BadInput(f"standard output: the result could not be written: {error.strerror}") from None
-
-
-def _check_writable(path: Path) -> None:
-    """Raises BadInput now for what would lose the result after the run."""
-    folder = path.absolute().parent
-    if path.is_dir() or not folder.is_dir() or not os.access(path if path.exists() else folder, os.W_OK):
-        raise BadInput(f"--json: expected a file that can be written in a folder that exists, got {path}")
-
-
-def _write(path: Path, content: str) -> None:
-    """Write a regular file aside and rename it, so that it is there whole or not at all; write into anything else."""
-    target = Path(os.path.realpath(path))
-    try:
-        if target.exists() and not target.is_file():
-            target.write_text(content)
-            return
-        aside = target.with_name(f".{target.name}.{os.getpid()}")
-        try:
-            aside.write_text(content)
-            aside.replace(target)
-        finally:
-            aside.unlink(missing_ok=True)
-    except OSError as error:
-        raise BadInput(f"--json: the result could not be written to {path}: {error.strerror}") from None
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-DONE, BAD_INPUT, NOTHING_SUCCEEDED, INTERRUPTED = 0, 2, 10, 130
+DONE, BAD_INPUT, NOTHING_SUCCEEDED, NOT_MET, INTERRUPTED = 0, 2, 10, 11, 130
 
 
 class BenchmarkError(Exception):
@@ -27,3 +27,9 @@ class Interrupted(BenchmarkError):
     """Ctrl-C before anything was measured."""
 
     exit_code = INTERRUPTED
+
+
+class NotMet(BenchmarkError, AssertionError):
+    """What was required of a run was not met, or the run was too short to say; in a test, an assertion that failed."""
+
+    exit_code = NOT_MET

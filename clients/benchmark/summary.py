@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NoReturn
-
-import numpy as np
 
 from clients.benchmark.data.requests import Requests
 from clients.benchmark.driving import Ended
@@ -17,23 +14,12 @@ from clients.benchmark.judging.judge import Judgement
 from clients.benchmark.model import Model
 from clients.benchmark.samples import Samples, wall_clock_s
 from clients.benchmark.settings import Settings
-from clients.serving.tensors import Array
+from clients.benchmark.statistics.figures import Bin, Figures, bins, figures
 
-PERCENTILES = (50, 90, 99)
-BINS = 40
 # With fewer, one slow answer moves every figure.
 LEAST_MEASURED = 30
 # Shares of the measured interval, from which on the client is part of what was measured.
 BUSY_SHARE, LATE_SHARE = 0.5, 0.05
-
-
-@dataclass(frozen=True)
-class Bin:
-    """So many answers took from `from_ms` to `to_ms` milliseconds."""
-
-    from_ms: float
-    to_ms: float
-    count: int
 
 
 @dataclass(frozen=True)
@@ -43,7 +29,7 @@ class Latency:
     mean: float
     min: float
     max: float
-    percentiles: dict[int, float | None]
+    percentiles: dict[float, float | None]
 
 
 @dataclass(frozen=True)
@@ -57,6 +43,7 @@ class Result:
     not be trusted, or not without reading them; `notes` only explain.
     """
 
+    settings: Settings
     server: str
     model: str
     signature: str
@@ -75,6 +62,7 @@ class Result:
     requests_per_s: float
     latency_ms: Latency
     histogram: tuple[Bin, ...]
+    figures: Figures
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
     started: str
@@ -82,24 +70,19 @@ class Result:
     interrupted: bool
 
 
-def samples_needed(percentile: int) -> int:
-    """How many samples a percentile needs: enough that one at least lies above it (100 for p99)."""
-    return math.ceil(100 / (100 - percentile))
-
-
 def summarise(settings: Settings, model: Model, requests: Requests, samples: Samples, ended: Ended, judgement: Judgement) -> Result:
     """Sum up a run. Raises NothingSucceeded, or Interrupted, where no call was measured."""
-    due_ns, sent_ns, end_ns, rows = samples.timed()
-    if not len(rows):
+    samples.settle()
+    measured = samples.latency.totals.count
+    if not measured:
         _refuse(settings, samples, ended)
-    latencies_ms = (end_ns - due_ns) / 1e6
     first_ns = samples.first_ns or 0
-    interval_ns = samples.last_ns - first_ns
-    found = [
-        *_troubles(settings, samples, ended, judgement, model),
-        *_doubts(rows, busy=ended.busy, late=float((sent_ns - due_ns).mean() / latencies_ms.mean() / 1e6)),
-    ]
+    rows = sum(rows * calls for rows, calls in samples.rows_of_calls.items())
+    found = figures(samples.latency, samples.lateness, samples.series, samples.failed_timed, rows, first_ns, samples.last_ns)
+    late = samples.lateness.totals.sum_ns / max(1, samples.latency.totals.sum_ns)
+    said = [*_troubles(settings, samples, ended, judgement, model), *_doubts(measured, busy=ended.busy, late=late)]
     return Result(
+        settings=settings,
         server=settings.server,
         model=settings.model,
         signature=settings.signature,
@@ -109,42 +92,28 @@ def summarise(settings: Settings, model: Model, requests: Requests, samples: Sam
         requests=samples.calls,
         warm_up=settings.warm_up_iteration,
         failed=dict(samples.failed_by_status),
-        measured=len(rows),
-        rows=int(rows.sum()),
+        measured=measured,
+        rows=rows,
         accuracy=judgement.quality.accuracy.value if judgement.quality and judgement.quality.accuracy else None,
         accuracy_rows=judgement.rows,
         judgement=judgement,
-        throughput_rows_per_s=float(rows.sum() / interval_ns * 1e9),
-        requests_per_s=len(rows) / interval_ns * 1e9,
-        latency_ms=latency(latencies_ms),
-        histogram=histogram(latencies_ms),
-        warnings=tuple(text for holds, text in found if holds),
-        notes=(*requests.notes, *judgement.notes, *_notes(settings, samples, rows, requests, judgement)),
+        throughput_rows_per_s=found.rows_per_s.value,
+        requests_per_s=found.requests_per_s.value,
+        latency_ms=_latency(found),
+        histogram=bins(samples.latency),
+        figures=found,
+        warnings=tuple(text for holds, text in said if holds),
+        notes=(*requests.notes, *judgement.notes, *_notes(settings, samples, requests, judgement)),
         started=datetime.fromtimestamp(wall_clock_s(first_ns), UTC).isoformat(timespec="milliseconds"),
-        duration_s=interval_ns / 1e9,
+        duration_s=(samples.last_ns - first_ns) / 1e9,
         interrupted=ended.interrupted,
     )
 
 
-def latency(latencies_ms: Array) -> Latency:
-    """Mean, extremes and percentiles of some latencies. A percentile is the smallest sample that so many are not above."""
-    ordered = np.sort(latencies_ms)
-    percentiles = {
-        percentile: float(ordered[math.ceil(len(ordered) * percentile / 100) - 1]) if len(ordered) >= samples_needed(percentile) else None
-        for percentile in PERCENTILES
-    }
-    return Latency(float(ordered.mean()), float(ordered[0]), float(ordered[-1]), percentiles)
-
-
-def histogram(latencies_ms: Array) -> tuple[Bin, ...]:
-    """The latencies in bins whose bounds grow by a constant factor, so that a long tail does not hide the bulk."""
-    low, high = float(latencies_ms.min()), float(latencies_ms.max())
-    if low == high:
-        return (Bin(low, high, len(latencies_ms)),)
-    bounds = np.geomspace(low, high, BINS + 1)
-    bounds[0], bounds[-1] = low, high
-    counts, _ = np.histogram(latencies_ms, bounds)
-    return tuple(Bin(float(lower), float(upper), int(count)) for lower, upper, count in zip(bounds[:-1], bounds[1:], counts, strict=True))
+def _latency(found: Figures) -> Latency:
+    totals = found.latency.totals
+    values = {percentile: None if interval is None else interval.value for percentile, interval in found.percentiles.items()}
+    return Latency(found.latency.mean_ns / 1e6, totals.min_ns / 1e6, totals.max_ns / 1e6, values)
 
 
 def _refuse(settings: Settings, samples: Samples, ended: Ended) -> NoReturn:
@@ -173,17 +142,17 @@ def _troubles(settings: Settings, samples: Samples, ended: Ended, judgement: Jud
     ]
 
 
-def _doubts(rows: Array, busy: float, late: float) -> list[tuple[bool, str]]:
+def _doubts(measured: int, busy: float, late: float) -> list[tuple[bool, str]]:
     """What makes the figures weak although nothing went wrong; `busy` and `late` are the client's shares of the measured interval."""
     return [
-        (len(rows) < LEAST_MEASURED, f"only {len(rows)} requests were measured, a figure needs {LEAST_MEASURED}"),
+        (measured < LEAST_MEASURED, f"only {measured} requests were measured, a figure needs {LEAST_MEASURED}"),
         (busy >= BUSY_SHARE, f"the client itself was at work for {busy:.0%} of the measured time: the server may be faster than this"),
         (late >= LATE_SHARE, f"the client sent late: {late:.0%} of the latency passed before a call was sent"),
     ]
 
 
-def _notes(settings: Settings, samples: Samples, rows: Array, requests: Requests, judgement: Judgement) -> list[str]:
-    short = int((rows < settings.batch_size).sum())
+def _notes(settings: Settings, samples: Samples, requests: Requests, judgement: Judgement) -> list[str]:
+    short = sum(calls for rows, calls in samples.rows_of_calls.items() if rows < settings.batch_size)
     rounds = samples.calls / len(requests.rows)
     last = int(requests.rows[-1])
     found = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from clients.benchmark.report.markup import Markup, tag, together
 from clients.benchmark.report.words import figure
@@ -41,6 +41,10 @@ class Axis:
         low, high = self.scale(self.low), self.scale(self.high)
         return round(100 * min(max((self.scale(min(max(value, self.low), self.high)) - low) / (high - low), 0), 1), 3)
 
+    def from_top(self, value: float) -> float:
+        """The same from the other end: SVG and CSS count down the page."""
+        return round(100 - self.percent(value), 3)
+
 
 @dataclass(frozen=True)
 class Curve:
@@ -74,7 +78,7 @@ class Chart:
     dots: Sequence[Dot] = ()
     down: Sequence[tuple[float, str]] = ()
     kind: str = ""
-    table: Markup | None = field(default=None)
+    table: Markup | None = None
 
 
 def linear_axis(greatest: float, most: int = 5) -> Axis:
@@ -126,13 +130,21 @@ def draw(chart: Chart) -> Markup:
 
 
 def _shapes(chart: Chart) -> Markup:
-    x, y = chart.horizontal.percent, lambda value: round(100 - chart.vertical.percent(value), 3)
+    x, y = chart.horizontal.percent, chart.vertical.from_top
     shapes = [_path("grid", f"M0 {y(mark)}H100") for mark, _ in chart.vertical.marks]
     shapes += [_path("down", f"M{x(place)} 0V100") for place, _ in chart.down]
     for start, end, height, title in chart.bars:
         left, top = x(start), y(height)
         shapes.append(
-            tag("rect", tag("title", title), x=left, y=top, width=round(max(x(end) - left, 0.2), 3), height=round(100 - top, 3), class_="bar")
+            tag(
+                "rect",
+                tag("title", title),
+                x=left,
+                y=top,
+                width=round(max(x(end) - left, 0.2), 3),
+                height=round(100 - top, 3),
+                class_="bar",
+            )
         )
     for curve in chart.curves:
         if curve.points:
@@ -146,7 +158,7 @@ def _shapes(chart: Chart) -> Markup:
 
 
 def _labels(chart: Chart) -> Markup:
-    x, y = chart.horizontal.percent, lambda value: round(100 - chart.vertical.percent(value), 3)
+    x, y = chart.horizontal.percent, chart.vertical.from_top
     return together(
         *(tag("span", text, class_="y", style=f"top:{y(mark)}%") for mark, text in chart.vertical.marks),
         *(tag("span", text, class_="x", style=f"left:{x(mark)}%") for mark, text in _apart(chart.horizontal, chart.horizontal.marks, 9)),

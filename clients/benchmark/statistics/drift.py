@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
-from statistics import NormalDist
 
 import numpy as np
 
@@ -69,7 +68,7 @@ def trend_p_value(values: Array) -> float:
     if not variance:
         return 1.0
     distance = max(0, abs(score) - 1) / math.sqrt(variance)
-    return 2 * (1 - NormalDist().cdf(distance))
+    return math.erfc(distance / math.sqrt(2))
 
 
 def _medians_ms(counts: Array) -> Iterator[float]:

@@ -18,6 +18,8 @@ import grpc
 import pytest
 
 CHECKOUT = Path(__file__).parents[3]
+# An interval; a bound may be missing.
+BOUNDS = r" \[\S+, \S+\]"
 
 
 def command(*arguments, folder=CHECKOUT, **options):
@@ -50,8 +52,9 @@ def test_a_run_prints_what_was_measured(server, table):
     assert auc == "AUC         0.5000 (0.5000 to 0.5000) over 100 rows"
     assert calibration == "calibration error 0.5000, predicted 1.0000 on average, 0.5000 came true"
     assert re.fullmatch(r"average     \S+ ms per request", average)
-    assert re.fullmatch(r"throughput  \S+ rows/s, \S+ requests/s", throughput)
-    assert re.fullmatch(r"percentiles p50 \S+ ms, p90 \S+ ms, p99 \S+ ms", percentiles)
+    assert re.fullmatch(rf"throughput  \S+{BOUNDS} rows/s, \S+{BOUNDS} requests/s", throughput)
+    needed = r", p99 needs 368 measured requests \(-n 388\), p99.9 needs 3688 measured requests \(-n 3708\)"
+    assert re.fullmatch(rf"percentiles p50 \S+ ms{BOUNDS}, p90 \S+ ms{BOUNDS}, p95 \S+ ms{BOUNDS}{needed}", percentiles)
     assert re.fullmatch(r"extremes    min \S+ ms, max \S+ ms", extremes)
     assert note == "note        the run went 12.0 times through the 10 distinct requests"
 
@@ -66,7 +69,11 @@ def test_the_defaults_and_the_long_flags_are_those_of_the_original(server, table
         assert (code, err) == (0, "")
         assert re.search(r"^requests    30 measured in \S+ s after 10 of warm-up, one in flight, batch size 1, 0 failed$", out, re.M)
         assert re.search(r"^latency     \S+ ms \(batch size 1\)$", out, re.M)
-        assert re.search(r"^percentiles p50 \S+ ms, p90 \S+ ms, p99 needs 100 measured requests \(-n 110\)$", out, re.M)
+        assert re.search(
+            r"^percentiles p50 \S+ ms \[\S+, \S+\], p90 needs 36 measured requests \(-n 46\), p95 needs 72 measured requests \(-n 82\), ",
+            out,
+            re.M,
+        )
 
 
 def test_the_record(server, table, tmp_path):
@@ -75,7 +82,7 @@ def test_the_record(server, table, tmp_path):
     assert (code, err) == (0, "")
     record = json.loads((tmp_path / "record.json").read_text())
     latency = record.pop("latency_ms")
-    assert set(latency) == {"mean", "p50", "p90", "p99", "min", "max"}
+    assert list(latency) == ["mean", "p50", "p90", "p95", "p99", "p99.9", "min", "max"]
     assert latency["p99"] is None
     assert latency["min"] <= latency["p50"] <= latency["p90"] <= latency["max"]
     histogram = record.pop("histogram")

@@ -1,10 +1,12 @@
 """Histograms and series against the samples themselves."""
 
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
+from clients.benchmark.statistics.figures import bins
 from clients.benchmark.statistics.histogram import RELATIVE_ERROR, Histogram
 from clients.benchmark.statistics.series import COARSE_ERROR, INTERVALS, Series, coarse_middles_ns
 
@@ -105,3 +107,12 @@ def test_series_of_several_processes_are_one():
         merged.merge(part)
     assert (merged.counts == whole.counts).all()
     assert (merged.used, merged.width_ns) == (whole.used, whole.width_ns)
+
+
+@pytest.mark.parametrize("samples_ms", [[2.0], [2.0, 2.0], [1.0, 2.0], [0.1, 1.0, 1.1, 900.0], list(range(1, 5000)), [0.3, 0.300001]])
+def test_bins_hold_every_sample_once_and_touch(samples_ms):
+    found = bins(histogram([round(sample * 1e6) for sample in samples_ms]))
+    assert sum(part.count for part in found) == len(samples_ms)
+    assert (found[0].from_ms, found[-1].to_ms) == (pytest.approx(min(samples_ms)), pytest.approx(max(samples_ms)))
+    assert all(left.to_ms == right.from_ms for left, right in pairwise(found))
+    assert len(found) in (1, 40)

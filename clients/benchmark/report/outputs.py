@@ -1,0 +1,53 @@
+"""The files that a user asked for, whatever was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from clients.benchmark.report.files import check_writable, write
+from clients.benchmark.report.record import as_json
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Where the record, the table and the page go; None: nowhere."""
+
+    json: Path | None = None
+    csv: Path | None = None
+    html: Path | None = None
+
+    def check(self) -> None:
+        """Raises BadInput before the run for a file that cannot be written after it."""
+        for flag, path, _ in self._kinds():
+            if path is not None:
+                check_writable(flag, path)
+
+    def write(self, record: dict[str, Any]) -> None:
+        """Write them all, whatever happens to one of them. Raises BadInput, the first, where one could not be written."""
+        failures = []
+        for flag, path, render in self._kinds():
+            if path is not None:
+                try:
+                    write(flag, path, render(record))
+                except Exception as error:
+                    failures.append(error)
+        if failures:
+            raise failures[0]
+
+    def _kinds(self) -> list[tuple[str, Path | None, Callable[[dict[str, Any]], str]]]:
+        return [("--json", self.json, as_json), ("--csv", self.csv, _table), ("--html", self.html, _page)]
+
+
+def _table(record: dict[str, Any]) -> str:
+    from clients.benchmark.report.table import as_csv
+
+    return as_csv(record)
+
+
+def _page(record: dict[str, Any]) -> str:
+    from clients.benchmark.report.page import as_html
+
+    return as_html(record)
