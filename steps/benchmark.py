@@ -55,7 +55,7 @@ def main(settings: Settings) -> Outputs:
 def _measure(settings: Settings, data: Path, result: Path) -> dict[str, Any]:
     aside = result.with_name(f"{storage.ASIDE}{result.name}")
     command = [sys.executable, "-m", "clients.benchmark", "-s", settings.address, "-d", str(data), "--model", settings.model_name]
-    command += ["-b", str(_batch_size(data)), "-n", "200", "-w", "20", "--json", str(aside)]
+    command += ["-b", str(_batch_size(data)), "-n", "400", "-w", "20", "--json", str(aside)]
     try:
         _check_exit(_run(command), settings)
         content = aside.read_text()

@@ -83,7 +83,7 @@ def test_it_runs_the_client_and_hands_its_figures_on(client):
         "result": "user/model/output/benchmark/run-1.json",
     }
     assert json.loads((folder / "volume/user/model/output/benchmark/run-1.json").read_text()) == RESULT
-    arguments = f"-s localhost:8500 -d {folder}/volume/user/model/prepared/abc/eval.csv --model model -b 128 -n 200 -w 20 --json"
+    arguments = f"-s localhost:8500 -d {folder}/volume/user/model/prepared/abc/eval.csv --model model -b 128 -n 400 -w 20 --json"
     assert f"arguments {arguments}" in log
     assert [path.name for path in (folder / "volume/user/model/output/benchmark").iterdir()] == ["run-1.json"]
 

@@ -1,5 +1,6 @@
 """The command line as a user has it: a process, its output, its exit code."""
 
+import csv
 import http.server
 import json
 import os
@@ -16,6 +17,9 @@ from pathlib import Path
 
 import grpc
 import pytest
+
+from clients.benchmark.statistics.histogram import Histogram
+from clients.benchmark.statistics.series import Series
 
 CHECKOUT = Path(__file__).parents[3]
 # An interval; a bound may be missing.
@@ -34,6 +38,11 @@ def finished(process):
     return process.returncode, out, err
 
 
+def steady(out):
+    """The lines of a result; a machine that has other work is not steady, and the client says so."""
+    return [line for line in out.splitlines() if not line.startswith("not steady")]
+
+
 @pytest.fixture
 def table(data, server):
     """100 rows, for a server that takes its time: a client that is as busy as the server would say so."""
@@ -44,7 +53,7 @@ def table(data, server):
 def test_a_run_prints_what_was_measured(server, table):
     code, out, err = finished(command("-s", server.address, "-d", table, "-b", 10, "-n", 120, "-w", 20))
     assert (code, err) == (0, "")
-    model, requests, accuracy, log_loss, auc, calibration, average, throughput, percentiles, extremes, note = out.splitlines()
+    model, requests, accuracy, log_loss, auc, calibration, average, throughput, percentiles, extremes, note = steady(out)
     assert model == f"model       wide-deep-large-ds-fp32-training, version 3, signature serving_default, at {server.address}"
     assert re.fullmatch(r"requests    100 measured in \S+ s after 20 of warm-up, one in flight, batch size 10, 0 failed", requests)
     assert accuracy == "accuracy    0.5000 (0.4038 to 0.5962) over 100 rows"
@@ -53,7 +62,7 @@ def test_a_run_prints_what_was_measured(server, table):
     assert calibration == "calibration error 0.5000, predicted 1.0000 on average, 0.5000 came true"
     assert re.fullmatch(r"average     \S+ ms per request", average)
     assert re.fullmatch(rf"throughput  \S+{BOUNDS} rows/s, \S+{BOUNDS} requests/s", throughput)
-    needed = r", p99 needs 368 measured requests \(-n 388\), p99.9 needs 3688 measured requests \(-n 3708\)"
+    needed = r", p99 needs 368 measured requests \(-n 388\), p99.9 needs 3,688 measured requests \(-n 3708\)"
     assert re.fullmatch(rf"percentiles p50 \S+ ms{BOUNDS}, p90 \S+ ms{BOUNDS}, p95 \S+ ms{BOUNDS}{needed}", percentiles)
     assert re.fullmatch(r"extremes    min \S+ ms, max \S+ ms", extremes)
     assert note == "note        the run went 12.0 times through the 10 distinct requests"
@@ -95,8 +104,18 @@ def test_the_record(server, table, tmp_path):
     assert quality["rows"] == 100
     assert quality["accuracy"]["value"] == 0.5
     assert [version["version"] for version in quality["versions"]] == [3]
+    assert list(record.pop("intervals")) == ["throughput_rows_per_s", "requests_per_s", "p50", "p90", "p95", "p99", "p99.9"]
+    assert set(record.pop("lateness_ms")) == {"p50", "p99", "max"}
+    assert all(set(drift) == {"name", "first", "second", "change", "p_value", "steady"} for drift in record.pop("drift"))
+    assert (record["settings"].pop("data_file"), record.pop("settings")["num_iteration"]) == (table.name, 60)
+    assert set(record.pop("software")) == {"python", "tiphys", "grpcio", "numpy", "protobuf"}
+    assert set(record.pop("machine")) == {"cpus", "cpu", "memory_bytes", "system", "kernel"}
+    assert Histogram.from_record(record.pop("latency_counts")).totals.max_ns == latency["max"] * 1e6
+    assert Histogram.from_record(record.pop("lateness_counts")).totals.count == 54
+    assert Series.from_record(record.pop("series")).calls.sum() <= 54
     assert record == {
-        "format": 1,
+        "format": 2,
+        "kind": "run",
         "server": server.address,
         "model": "wide-deep-large-ds-fp32-training",
         "signature": "serving_default",
@@ -107,6 +126,9 @@ def test_the_record(server, table, tmp_path):
         "warm_up": 5,
         "measured": 54,
         "failed": {"UNAVAILABLE": 1},
+        "failed_measured": 1,
+        "confidence": 0.95,
+        "requirements": [],
         "rows": 54 * 4,
         "accuracy": 0.5,
         "accuracy_rows": 100,
@@ -229,7 +251,7 @@ def test_ctrl_c_while_the_server_hangs(server, table, until):
     code, out, _ = finished(process)
     hanging.set()
     assert code == 130
-    assert out.startswith("NOT TO BE TRUSTED: interrupted after 49 of 100 requests\n")
+    assert out.startswith("NOT TO BE TRUSTED: interrupted after 49 of 100 requests")
 
 
 def test_ctrl_c_before_anything_was_measured(server, table, until):
@@ -299,3 +321,46 @@ def test_the_clients_work_alone_and_without_tensorflow(server, table, tmp_path):
     assert not imported & {"steps", "pipelines"}
     # setuptools is what a virtual environment starts by itself.
     assert packages - {"setuptools", "tiphys", "typing_extensions"} == {"grpcio", "numpy", "protobuf"}
+
+
+@pytest.mark.parametrize(
+    ("objectives", "code", "verdicts"),
+    [
+        (["p50<10s", "errors<10%", "accuracy>=50%"], 0, ["met", "met", "met"]),
+        (["p50<10s", "p90<1us"], 11, ["met", "not met"]),
+        (["p99<10s"], 11, ["cannot be said"]),
+    ],
+)
+def test_what_is_required(server, table, objectives, code, verdicts):
+    ended, out, err = finished(command("-s", server.address, "-d", table, "-n", 70, "--require", *objectives))
+    assert (ended, err) == (code, "")
+    told = [line.removeprefix("required    ") for line in out.splitlines() if line.startswith("required")]
+    assert [line.split(", ")[0] for line in told] == [f"{text}: {verdict}" for text, verdict in zip(objectives, verdicts, strict=True)]
+
+
+def test_a_malformed_requirement_is_refused_before_the_run(server, table):
+    code, out, err = finished(command("-s", server.address, "-d", table, "--require", "p99<10"))
+    assert (code, out) == (2, "")
+    assert err.startswith("benchmark: requirement 'p99<10': expected p99 in us or ms or s, got no unit; such as")
+    assert server.calls == 0
+
+
+def test_the_page_and_the_table(server, table, tmp_path):
+    files = ["--html", tmp_path / "report.html", "--csv", tmp_path / "table.csv"]
+    code, _, err = finished(command("-s", server.address, "-d", table, "-n", 70, "--require", "p90<10s", *files))
+    assert (code, err) == (0, "")
+    page = (tmp_path / "report.html").read_text()
+    for text in ("Latency over time", "Throughput over time", "Percentiles", "Histogram", "p90&lt;10s", "Figures", "How it was measured"):
+        assert text in page
+    assert not re.search(r"(src|href)=|url\(|@import|<script", page)
+    (row,) = csv.DictReader((tmp_path / "table.csv").read_text().splitlines())
+    assert (row["measured"], row["rows"], row["failed"], row["latency_p99_ms"]) == ("60", "60", "0", "")
+    assert float(row["latency_p90_ms_low"]) <= float(row["latency_p90_ms"]) <= float(row["latency_p90_ms_high"])
+
+
+def test_reports_that_cannot_be_written_do_not_lose_the_others(server, table, tmp_path):
+    files = ["--json", "/dev/full", "--html", tmp_path / "report.html", "--csv", tmp_path / "table.csv"]
+    code, out, err = finished(command("-s", server.address, "-d", table, *files))
+    assert (code, err) == (2, "benchmark: --json: the result could not be written to /dev/full: No space left on device\n")
+    assert out.startswith("model ")
+    assert {"report.html", "table.csv"} <= set(os.listdir(tmp_path))

@@ -69,7 +69,7 @@ def test_the_figures_hang_together(server, rows):
         3,
     )
     latency = result.latency_ms
-    assert 0 < latency.min <= latency.percentiles[50] <= latency.percentiles[90] <= latency.percentiles[99] <= latency.max
+    assert 0 < latency.min <= latency.percentiles[50] <= latency.percentiles[90] <= latency.percentiles[95] <= latency.max
     assert latency.min < latency.mean < latency.max
     # One in flight: the latencies, each from when its request was due, fill the interval.
     assert latency.mean * result.measured / 1000 == pytest.approx(result.duration_s)
@@ -83,7 +83,7 @@ def test_latency_is_the_time_that_the_server_takes(server, rows):
     server.before_answer = lambda call: waiting.wait(0.05 if call % 2 else 0.0)
     result = run(settings(server, rows(4), 1, 12, 0))
     assert result.latency_ms.max >= 50
-    assert result.latency_ms.percentiles[90] >= 50
+    assert result.latency_ms.mean >= 25
     assert result.latency_ms.min < 50
     assert result.duration_s >= 6 * 0.05
 
