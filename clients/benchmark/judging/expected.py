@@ -186,7 +186,7 @@ def _stacked(answers: Iterable[tuple[int, int, Any]], rows: int) -> dict[str, Ar
     parts: dict[str, list[Array]] = {}
     for first, count, response in answers:
         numbers.append(np.arange(first, first + count))
-        for name in response.outputs:
+        for name in sorted(response.outputs):
             parts.setdefault(name, []).append(_storable(by_row(to_array(response.outputs[name]), count)))
     arrays = {name: np.concatenate(chunks) for name, chunks in parts.items()}
     answered = np.concatenate(numbers) if numbers else np.empty(0, np.int64)
