@@ -1,129 +1,76 @@
-"""The calls under way, and what is told of them: arrays by tag, so that many begin and end in a few steps."""
+"""The calls under way: a table by tag, so that many begin and end in a few steps."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from clients.benchmark.transport import Sink
-from clients.benchmark.transport.wire.runs import Octets
 from clients.benchmark.transport.wire.streams import Integers
 
-FREE, WAITING, SENT = 0, 1, 2
-_FEWEST = 1024
-# Answers known by place are compared all at once while they fit into this.
-_MOST_KNOWN_BYTES = 256 * 1024 * 1024
+_FEWEST = 4096
+# Tags are given out in order, from one part of the table after the other; no more calls than a part has can begin at once.
+_PART = 512
 
 
 class Calls:
-    """Each call has a tag from `begin` until `end`. The attributes are arrays by tag; instants are nanoseconds, 0 for not yet."""
+    """Each call has a tag from `begin` until `end`. Instants are nanoseconds."""
 
     def __init__(self) -> None:
-        self._free: Integers = np.arange(_FEWEST)
-        self._free_count = _FEWEST
-        self.state: NDArray[np.uint8] = np.zeros(_FEWEST, np.uint8)
-        self.moved: NDArray[np.uint8] = np.zeros(_FEWEST, np.uint8)
-        self.numbers, self.places, self.due_ns, self.begun_ns, self.sent_ns, self.streams, self.lines = np.zeros((7, _FEWEST), np.int64)
-
-    @property
-    def under_way(self) -> int:
-        """How many calls have begun and not ended."""
-        return len(self.state) - self._free_count
+        self.under_way = 0
+        # By what is known of a call (number, due, sent, place, begun) and tag. A tag is free where none has begun: 0. A call that
+        # was not handed over yet counts as sent when it began.
+        self._table = np.zeros((5, _FEWEST), np.int64)
+        self._next = 0
+        self._look()
 
     def begin(self, numbers: Integers, places: Integers, due_ns: Integers | int, now_ns: int) -> Integers:
-        """Tags for new calls, int64 [k], as are `numbers` and `places`."""
+        """Tags for new calls, int64 [k], k <= 512, as are `numbers` and `places`; good until the next call of this."""
         count = len(numbers)
-        while count > self._free_count:
-            self._grow()
-        self._free_count -= count
-        tags = self._free[self._free_count : self._free_count + count].copy()
-        self.state[tags] = WAITING
-        self.moved[tags] = 0
-        self.numbers[tags], self.places[tags] = numbers, places
-        self.due_ns[tags], self.begun_ns[tags], self.sent_ns[tags] = due_ns, now_ns, 0
-        return tags
+        if self._next % _PART == 0 or self._next % _PART + count > _PART:
+            self._turn()
+        first, until = self._next, self._next + count
+        self._next = until
+        self.under_way += count
+        self._numbers[first:until] = numbers
+        self._due_ns[first:until] = due_ns
+        self._sent_ns[first:until] = now_ns
+        self._places[first:until] = places
+        self._begun_ns[first:until] = now_ns
+        return self._tags[first:until]
 
-    def end(self, tags: Integers) -> None:
-        """These calls have ended."""
-        self.state[tags] = FREE
-        self._free[self._free_count : self._free_count + len(tags)] = tags
-        self._free_count += len(tags)
+    def note_sent(self, tags: Integers, now_ns: int) -> None:
+        """The bytes of these calls were handed over."""
+        self._sent_ns[tags] = now_ns
+
+    def numbers_and_places(self, tags: Integers) -> tuple[Integers, Integers]:
+        """Of calls under way."""
+        return self._numbers[tags], self._places[tags]
+
+    def end(self, tags: Integers) -> Integers:
+        """These calls have ended: int64 [4, k], their numbers, when they were due and sent, and their places."""
+        ended = self._told.take(tags, axis=1)
+        self._begun_ns[tags] = 0
+        self.under_way -= len(tags)
+        return ended
 
     def begun_before(self, instant_ns: int) -> Integers:
         """The tags of calls under way that began before an instant."""
-        return np.flatnonzero((self.state != FREE) & (self.begun_ns < instant_ns))
+        return np.flatnonzero((self._begun_ns > 0) & (self._begun_ns < instant_ns))
 
-    def _grow(self) -> None:
-        size = len(self.state)
-        unused = np.zeros(size - self._free_count, np.int64)
-        self._free = np.concatenate([self._free[: self._free_count], np.arange(size, 2 * size), unused])
-        self._free_count += size
-        for name in ("state", "moved", "numbers", "places", "due_ns", "begun_ns", "sent_ns", "streams", "lines"):
-            old = getattr(self, name)
-            setattr(self, name, np.concatenate([old, np.zeros(size, old.dtype)]))
-
-
-class Tally:
-    """Counts equal answers by place, and tells them to a sink: each place's when another answer comes, and the rest by `tell`."""
-
-    def __init__(self, sink: Sink, places: int) -> None:
-        self._sink, self._places = sink, places
-        # By place: the answer, how often it came since it was last told, and when first.
-        self._last: dict[int, tuple[bytes, int, int]] = {}
-        self._known: Octets | None = None
-        self._is_known = np.zeros(places, np.bool_)
-        self._counts, self._firsts_ns = np.zeros((2, places), np.int64)
-
-    def one(self, place: int, body: bytes, now_ns: int) -> None:
-        """One answer."""
-        last, count, first_ns = self._last.get(place, (b"", 0, 0))
-        if count and last == body:
-            self._last[place] = last, count + 1, first_ns
-            return
-        if count:
-            self._sink.answer(place, last, count, first_ns)
-        self._last[place] = body, 1, now_ns
-
-    def many(self, places: Integers, bodies: Octets, now_ns: int) -> None:
-        """Answers of equal length, uint8 [k, bytes], to the requests at `places`, int64 [k]."""
-        known = self._known
-        if known is None or known.shape[1] != bodies.shape[1]:
-            self._tell_known()
-            size = bodies.shape[1]
-            if size * self._places > _MOST_KNOWN_BYTES:
-                self._each(places, bodies, now_ns)
+    def _turn(self) -> None:
+        """Go on in the next part of the table in which no call is under way, or in a larger table."""
+        size = len(self._tags)
+        start = -(-self._next // _PART) * _PART
+        for step in range(0, size, _PART):
+            part = (start + step) % size
+            if not self._begun_ns[part : part + _PART].any():
+                self._next = part
                 return
-            self._known = known = np.zeros((self._places, size), np.uint8)
-        same = self._is_known[places]
-        if same.all() and bool((known[places] == bodies).all()):
-            np.add.at(self._counts, places, 1)
-            return
-        same &= (known[places] == bodies).all(axis=1)
-        np.add.at(self._counts, places[same], 1)
-        for row in np.flatnonzero(~same).tolist():
-            place = int(places[row])
-            self._tell_place(place)
-            known[place], self._is_known[place] = bodies[row], True
-            self._counts[place], self._firsts_ns[place] = 1, now_ns
+        self._table = np.concatenate([self._table, np.zeros_like(self._table)], axis=1)
+        self._next = size
+        self._look()
 
-    def tell(self) -> None:
-        """Tell the sink what it has not been told yet."""
-        self._tell_known()
-        for place, (body, count, first_ns) in self._last.items():
-            self._sink.answer(place, body, count, first_ns)
-        self._last = {}
-
-    def _each(self, places: Integers, bodies: Octets, now_ns: int) -> None:
-        for place, body in zip(places.tolist(), bodies, strict=True):
-            self.one(place, body.tobytes(), now_ns)
-
-    def _tell_known(self) -> None:
-        for place in np.flatnonzero(self._counts).tolist():
-            self._tell_place(place)
-        self._is_known[:] = False
-
-    def _tell_place(self, place: int) -> None:
-        count = int(self._counts[place])
-        if count and self._known is not None:
-            self._sink.answer(place, self._known[place].tobytes(), count, int(self._firsts_ns[place]))
-            self._counts[place] = 0
+    def _look(self) -> None:
+        """Name the rows of the table, which is faster than to find them each time."""
+        self._tags = np.arange(self._table.shape[1])
+        self._told = self._table[:4]
+        self._numbers, self._due_ns, self._sent_ns, self._places, self._begun_ns = self._table

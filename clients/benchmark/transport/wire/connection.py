@@ -156,7 +156,7 @@ class Connection:
         """Make one call, for which there must be room; its message is queued as far as flow control allows. Returns its stream id."""
         stream = self._next
         self._next += 2
-        self._open.open_one(stream, tag)
+        self._open.open(stream, np.array([tag]))
         block = self._steady
         if block is None:
             block = self._encoder.encode(self._fields)
@@ -182,7 +182,7 @@ class Connection:
         stream = self._next
         self._next += 2 * len(tags)
         self._send_window -= payload
-        self._open.open(np.arange(stream, self._next, 2), tags)
+        self._open.open(stream, tags)
         return octets
 
     def _settle(self) -> None:
@@ -198,9 +198,10 @@ class Connection:
         encoder.encode(self._fields)
         return encoder.encode(self._fields)
 
-    def cancel(self, stream: int) -> None:
-        """Give up a call; it yields no event any more."""
-        if self._open.close_one(stream) is not None:
+    def cancel(self, tags: Integers) -> None:
+        """Give up the calls of these tags that are under way here; they yield no event any more."""
+        for stream in self._open.tagged(tags).tolist():
+            self._open.close_one(stream)
             self._forget(stream)
             self.outgoing += frames.rst_stream_frame(stream, Code.CANCEL)
 

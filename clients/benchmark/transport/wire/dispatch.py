@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 
 import numpy as np
 
 from clients.benchmark.transport import Pool, Sink
-from clients.benchmark.transport.wire.calls import SENT, WAITING, Calls, Tally
+from clients.benchmark.transport.wire.calls import Calls
 from clients.benchmark.transport.wire.connection import Answer, Answers, Refused, Untouched
 from clients.benchmark.transport.wire.line import Line
 from clients.benchmark.transport.wire.responses import Refusal
 from clients.benchmark.transport.wire.runs import Octets, Wheel
 from clients.benchmark.transport.wire.streams import Integers
+from clients.benchmark.transport.wire.tally import Tally
 
 # A call that a server would not look at is made anew so often.
 _MOST_MOVES = 3
@@ -30,42 +32,55 @@ class Dispatcher:
         self.calls = Calls()
         # Calls that begun, and that no line had room for, oldest first: tags.
         self.waiting = NONE
+        # How often calls were made anew, by tag.
+        self._moves: Counter[int] = Counter()
         self._pool, self._message, self._wheel = pool, message, wheel
         self._deadline_ns, self._sink = deadline_ns, sink
         self._tally = Tally(sink, len(pool.rows))
-        # Answered calls that the sink has not been told: number, due, sent, end, place.
+        # Answered calls that the sink has not been told: number, due, sent, place, end.
         self._untold = np.zeros((5, _MOST_UNTOLD), np.int64)
         self._untold_count = 0
         self._lines: dict[int, Line] = {}
 
-    def begin(self, numbers: Integers, due_ns: Integers | int, now_ns: int) -> Integers:
-        """Tags for the calls of these numbers."""
-        return self.calls.begin(numbers, self._pool.places(numbers), due_ns, now_ns)
+    def begin(self, line: Line | None, numbers: Integers, due_ns: Integers | int, now_ns: int) -> None:
+        """Begin the calls of these numbers, and send them on a line that has room for them, or let them wait."""
+        places = self._pool.places(numbers)
+        tags = self.calls.begin(numbers, places, due_ns, now_ns)
+        if line is None:
+            self.waiting = np.concatenate([self.waiting, tags])
+        else:
+            self._send(line, tags, numbers, places)
 
-    def wait(self, tags: Integers) -> None:
-        """Put calls behind those that wait."""
-        self.waiting = np.concatenate([self.waiting, tags]) if len(self.waiting) else tags
+    def send_waiting(self, line: Line, count: int) -> None:
+        """Send the first of the calls that wait on a line that has room for so many."""
+        tags, self.waiting = self.waiting[:count], self.waiting[count:]
+        self._send(line, tags, *self.calls.numbers_and_places(tags))
 
-    def send(self, line: Line, tags: Integers) -> None:
-        """Send calls on a line that has room for them: all at once where that is possible."""
-        calls, stream = self.calls, line.connection.next_stream
-        calls.state[tags] = SENT
-        calls.lines[tags] = id(line)
-        calls.streams[tags] = np.arange(stream, stream + 2 * len(tags), 2)
-        places = calls.places[tags]
-        if self._wheel is None or not line.call_many(tags, self._wheel, self._wheel.positions(calls.numbers[tags], places)):
-            for tag, place in zip(tags.tolist(), places.tolist(), strict=True):
-                line.call(tag, self._message(place))
-            line.flush()
-        self.note_sent(line)
+    def refuse_waiting(self, refusal: Refusal, now_ns: int) -> None:
+        """Fail the calls that wait."""
+        tags, self.waiting = self.waiting, NONE
+        self._refuse(tags, refusal, now_ns)
+
+    def fail(self, numbers: Integers, refusal: Refusal, now_ns: int) -> None:
+        """Calls that are due now, and have failed."""
+        for number in numbers.tolist():
+            self._sink.failed(refusal.status, refusal.details, number, now_ns, now_ns, now_ns)
 
     def note_sent(self, line: Line) -> None:
         """Keep when the bytes of calls were handed over: now."""
         if line.handed_over:
             now_ns = time.perf_counter_ns()
             for tags in line.handed_over:
-                self.calls.sent_ns[tags] = now_ns
+                self.calls.note_sent(tags, now_ns)
             line.handed_over.clear()
+
+    def _send(self, line: Line, tags: Integers, numbers: Integers, places: Integers) -> None:
+        """All at once where that is possible."""
+        if self._wheel is None or not line.call_many(tags, self._wheel, self._wheel.positions(numbers, places)):
+            for tag, place in zip(tags.tolist(), places.tolist(), strict=True):
+                line.call(tag, self._message(place))
+            line.flush()
+        self.note_sent(line)
 
     def collect(self, line: Line, now_ns: int) -> bool:
         """Tell what happened on a line; whether anything did."""
@@ -80,7 +95,7 @@ class Dispatcher:
                 case Answer():
                     ones.append(event)
                 case Refused(tag, refusal):
-                    self.refuse(np.array([tag]), refusal, now_ns)
+                    self._refuse(np.array([tag]), refusal, now_ns)
                 case Untouched(tag, refusal):
                     self._move(tag, refusal, now_ns)
         if ones:
@@ -88,31 +103,19 @@ class Dispatcher:
         events.clear()
         return True
 
-    def refuse(self, tags: Integers, refusal: Refusal, now_ns: int) -> None:
-        """These calls have failed."""
-        calls = self.calls
-        for tag in tags.tolist():
-            due_ns, sent_ns = int(calls.due_ns[tag]), int(calls.sent_ns[tag]) or now_ns
-            self._sink.failed(refusal.status, refusal.details, int(calls.numbers[tag]), due_ns, sent_ns, now_ns)
-        calls.end(tags)
-
     def expire(self, lines: list[Line], now_ns: int) -> None:
         """End the calls whose deadline is over."""
-        calls = self.calls
-        late = calls.begun_before(now_ns - self._deadline_ns)
-        if not len(late):
-            return
-        if len(self.waiting):
+        late = self.calls.begun_before(now_ns - self._deadline_ns)
+        if len(late):
             self.waiting = self.waiting[~np.isin(self.waiting, late)]
-        by_id = {id(line): line for line in lines}
-        for tag in late[calls.state[late] != WAITING].tolist():
-            by_id[int(calls.lines[tag])].connection.cancel(int(calls.streams[tag]))
-        self.refuse(late, Refusal("DEADLINE_EXCEEDED", f"no answer within {self._deadline_ns / 1e9:g} s"), now_ns)
+            for line in lines:
+                line.connection.cancel(late)
+            self._refuse(late, Refusal("DEADLINE_EXCEEDED", f"no answer within {self._deadline_ns / 1e9:g} s"), now_ns)
 
     def tell(self) -> None:
         """Tell the sink which calls were answered since it was last told."""
         if self._untold_count:
-            numbers, due_ns, sent_ns, end_ns, places = self._untold[:, : self._untold_count].copy()
+            numbers, due_ns, sent_ns, places, end_ns = self._untold[:, : self._untold_count].copy()
             self._untold_count = 0
             self._sink.answered(numbers, due_ns, sent_ns, end_ns, places)
 
@@ -131,28 +134,33 @@ class Dispatcher:
             self._tally.one(place, answer.body, now_ns)
 
     def _told(self, tags: Integers, now_ns: int) -> Integers:
-        """Tell that calls were answered, and end them. Returns their places."""
-        calls = self.calls
-        sent_ns = calls.sent_ns[tags]
-        if not sent_ns.all():
-            # The answer came before the whole request was sent.
-            sent_ns[sent_ns == 0] = now_ns
-        places = calls.places[tags]
+        """Keep that calls were answered, for the sink, and end them. Returns their places."""
         count = len(tags)
         if self._untold_count + count > _MOST_UNTOLD:
             self.tell()
+        ended = self.calls.end(tags)
         untold = self._untold[:, self._untold_count : self._untold_count + count]
-        untold[0], untold[1], untold[2], untold[3], untold[4] = calls.numbers[tags], calls.due_ns[tags], sent_ns, now_ns, places
+        untold[:4], untold[4] = ended, now_ns
         self._untold_count += count
-        calls.end(tags)
+        if self._moves:
+            self._forget_moves(tags)
+        places: Integers = ended[3]
         return places
+
+    def _refuse(self, tags: Integers, refusal: Refusal, now_ns: int) -> None:
+        """These calls have failed."""
+        for number, due_ns, sent_ns, _ in self.calls.end(tags).T.tolist():
+            self._sink.failed(refusal.status, refusal.details, number, due_ns, sent_ns, now_ns)
+        self._forget_moves(tags)
 
     def _move(self, tag: int, refusal: Refusal, now_ns: int) -> None:
         """A call that the server has not looked at is made anew, not without end."""
-        calls = self.calls
-        if calls.moved[tag] >= _MOST_MOVES:
-            self.refuse(np.array([tag]), refusal, now_ns)
-            return
-        calls.moved[tag] += 1
-        calls.state[tag] = WAITING
-        self.waiting = np.concatenate([self.waiting, np.array([tag])])
+        self._moves[tag] += 1
+        if self._moves[tag] > _MOST_MOVES:
+            self._refuse(np.array([tag]), refusal, now_ns)
+        else:
+            self.waiting = np.concatenate([self.waiting, [tag]])
+
+    def _forget_moves(self, tags: Integers) -> None:
+        for tag in tags.tolist():
+            self._moves.pop(tag, None)

@@ -43,17 +43,15 @@ class Pace:
         if not len(dispatcher.waiting):
             return False
         if len(self._lines.down) == len(places):
-            tags, dispatcher.waiting = dispatcher.waiting, NONE
-            dispatcher.refuse(tags, next(iter(self._lines.down.values()))[1], now_ns)
+            dispatcher.refuse_waiting(next(iter(self._lines.down.values()))[1], now_ns)
             return False
         sent = False
         share = min(-(-len(dispatcher.waiting) // len(places)), MOST_AT_ONCE)
         for _ in places:
             line = places[next(self._turns)]
-            count = min(line.connection.room, share)
-            if count and len(dispatcher.waiting):
-                tags, dispatcher.waiting = dispatcher.waiting[:count], dispatcher.waiting[count:]
-                dispatcher.send(line, tags)
+            count = min(line.connection.room, share, len(dispatcher.waiting))
+            if count:
+                dispatcher.send_waiting(line, count)
                 sent = True
         return sent
 
@@ -79,13 +77,20 @@ class OpenPace(Pace):
 
     def send(self, now_ns: int) -> bool:
         """Begin and send the calls that are due now; whether there were any."""
+        sent = self.send_waiting(now_ns)
         first = self._next
-        self._next += int(np.searchsorted(self._due_ns[first : first + MOST_AT_ONCE], now_ns, "right"))
-        if first < self._next:
-            numbers, due_ns = self._numbers[first : self._next], self._due_ns[first : self._next]
-            self._dispatcher.wait(self._dispatcher.begin(numbers, due_ns, now_ns))
-            self._refill()
-        return self.send_waiting(now_ns)
+        self._next += int(self._due_ns[first : first + MOST_AT_ONCE].searchsorted(now_ns, "right"))
+        if first == self._next:
+            return sent
+        numbers, due_ns = self._numbers[first : self._next], self._due_ns[first : self._next]
+        line = self._lines.places[next(self._turns)]
+        if len(self._dispatcher.waiting) or line.connection.room < len(numbers):
+            self._dispatcher.begin(None, numbers, due_ns, now_ns)
+            self.send_waiting(now_ns)
+        else:
+            self._dispatcher.begin(line, numbers, due_ns, now_ns)
+        self._refill()
+        return True
 
     def follow(self, place: int, now_ns: int) -> None:
         """Answers do not make further calls due."""
@@ -119,19 +124,18 @@ class ClosedPace(Pace):
         room = line.connection.room
         if self._course.over or not room:
             return False
-        tags = self._granted(min(self._share(place, now_ns) - line.connection.open_calls, room, MOST_AT_ONCE), now_ns)
-        if len(tags):
-            self._dispatcher.send(line, tags)
-        return bool(len(tags))
+        numbers = self._granted(min(self._share(place, now_ns) - line.connection.open_calls, room, MOST_AT_ONCE), now_ns)
+        if len(numbers):
+            self._dispatcher.begin(line, numbers, now_ns, now_ns)
+        return bool(len(numbers))
 
     def fail(self, place: int, now_ns: int) -> None:
         """A line could not connect: the calls that would have been made on it have failed."""
-        tags = self._granted(self._share(place, now_ns), now_ns)
-        self._dispatcher.refuse(tags, self._lines.down[place][1], now_ns)
+        self._dispatcher.fail(self._granted(self._share(place, now_ns), now_ns), self._lines.down[place][1], now_ns)
 
     def _granted(self, wanted: int, now_ns: int) -> Integers:
         numbers = self._course.grant(wanted, now_ns) if wanted > 0 else range(0)
-        return self._dispatcher.begin(np.arange(numbers.start, numbers.stop, numbers.step), now_ns, now_ns) if numbers else NONE
+        return np.arange(numbers.start, numbers.stop, numbers.step) if numbers else NONE
 
     def _share(self, place: int, now_ns: int) -> int:
         """How many calls a line may have in flight."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -25,6 +26,11 @@ def message(body: bytes, *, compressed: bool = False) -> bytes:
     return bytes([compressed]) + len(body).to_bytes(4, "big") + body
 
 
+def _big_endian(numbers: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """To the byte order of the network, or from it."""
+    return numbers.byteswap() if sys.byteorder == "little" else numbers
+
+
 class Wheel:
     """Requests framed once (HEADERS and DATA each), one behind the other by place; sending patches stream ids.
 
@@ -46,12 +52,20 @@ class Wheel:
         self._starts: list[int] = starts.tolist()
         # What of a request's frames does not count for flow control.
         self._overhead = len(opening) + HEADER_BYTES
-        # The positions of both stream ids of each request in the octets.
+        # Where both stream ids of each request are in the octets.
         firsts = starts[:-1, None]
         self._ids = np.stack([firsts + np.arange(5, 9), firsts + len(opening) + np.arange(5, 9)], axis=1)
+        self._in_order = np.arange(len(firsts))
+        self._steps = np.arange(0, 2 * len(firsts), 2, dtype=np.uint32)
 
     def positions(self, numbers: Integers, places: Integers) -> Integers:
         """Where the requests of calls are, int64 [k]: one behind the other for calls in order, as far as it goes round."""
+        if self._repeated == 1:
+            return places
+        lap, last_lap = int(numbers[0]) // self._distinct, int(numbers[-1]) // self._distinct
+        if lap == last_lap:
+            offset = lap % self._repeated * self._distinct
+            return places + np.array(offset) if offset else places
         return places + numbers // self._distinct % self._repeated * self._distinct
 
     def frames(self, positions: Integers, stream: int) -> tuple[memoryview, int] | None:
@@ -60,9 +74,11 @@ class Wheel:
         Good until the next call. None where a position comes twice.
         """
         count, starts = len(positions), self._starts
+        if count > len(self._steps):
+            return None
         first = int(positions[0])
-        ids = np.arange(stream, stream + 2 * count, 2, dtype=">u4").view(np.uint8).reshape(count, 1, 4)
-        if positions[-1] == first + count - 1 and (count < 3 or bool((np.diff(positions) == 1).all())):
+        ids = _big_endian(self._steps[:count] + np.array(stream, np.uint32)).view(np.uint8).reshape(count, 1, 4)
+        if positions.tobytes() == self._in_order[first : first + count].tobytes():
             self._octets[self._ids[first : first + count]] = ids
             octets = self._view[starts[first] : starts[first + count]]
         else:
@@ -103,32 +119,51 @@ class Template:
         self.start = front[:5]
         self.length = len(front) + layout.message_bytes + len(back)
         self._front, self._back = len(front), self.length - len(back)
-        self._expected = np.frombuffer(front + bytes(layout.message_bytes) + back, np.uint8)
-        self._mask = np.full(self.length, 0xFF, np.uint8)
-        self._mask[self._front : self._back] = 0
-        # Each id without its first bit, which says nothing.
+        # Where each stream id is, and what of a response is always the same.
         self._ids = [position + _STREAM.start for position in (0, len(opening), self._back)]
+        self._frame = np.dtype(
+            {"names": ["headers", "data", "trailers"], "formats": [">u4"] * 3, "offsets": self._ids, "itemsize": self.length}
+        )
+        self._expected = front + bytes(layout.message_bytes) + back
+        mask = np.full(self.length, 0xFF, np.uint8)
+        mask[self._front : self._back] = 0
         for position in self._ids:
-            self._mask[position : position + 4] = 0
+            mask[position : position + 4] = 0
+        self._mask = mask
+        # The same for as many responses as came together until now.
+        self._masks, self._repeated = mask, self._expected
 
     def whole(self, octets: Octets) -> Run | None:
         """As many whole responses as `octets` begins with, if it does."""
         count = len(octets) // self.length
         if not count:
             return None
-        rows = octets[: count * self.length].reshape(count, self.length)
-        front, back = rows[:, : self._front], rows[:, self._back :]
-        differ = ((front ^ self._expected[: self._front]) & self._mask[: self._front]).any(axis=1)
-        differ |= ((back ^ self._expected[self._back :]) & self._mask[self._back :]).any(axis=1)
-        headers, data, trailers = (rows[:, at : at + 4].view(">u4").ravel() for at in self._ids)
-        differ |= (headers != data) | (headers != trailers)
-        if differ.any():
-            count = int(differ.argmax())
+        octets = octets[: count * self.length]
+        streams = self._streams(octets)
+        while streams is None:
+            # Most often a few at the end are other frames.
+            count //= 2
             if not count:
                 return None
-        return Run(headers[:count].astype(np.int64), rows[:count, self._front : self._back], count * self.length)
+            octets = octets[: count * self.length]
+            streams = self._streams(octets)
+        return Run(streams, octets.reshape(count, self.length)[:, self._front : self._back], len(octets))
 
     def begins(self, octets: Octets) -> bool:
         """Whether `octets`, shorter than a response, may be the beginning of one."""
         size = len(octets)
-        return size < self.length and not ((octets ^ self._expected[:size]) & self._mask[:size]).any()
+        return size < self.length and (octets & self._mask[:size]).tobytes() == self._expected[:size]
+
+    def _streams(self, octets: Octets) -> Integers | None:
+        """The streams of responses that fill `octets`, if that is what they are."""
+        size = len(octets)
+        if len(self._masks) < size:
+            self._masks = np.tile(self._mask, 2 * size // self.length)
+            self._repeated = self._masks.size // self.length * self._expected
+        if (octets & self._masks[:size]).tobytes() != self._repeated[:size]:
+            return None
+        ids = octets.view(self._frame)
+        headers = ids["headers"].tobytes()
+        if not headers == ids["data"].tobytes() == ids["trailers"].tobytes():
+            return None
+        return _big_endian(np.frombuffer(headers, np.uint32)).astype(np.int64)

@@ -331,8 +331,8 @@ def test_what_comes_for_a_cancelled_call_is_dropped(wire):
     first, second = wire.calls(connection, 2)
     wire.feed(connection, wire.headers(first))
     connection.outgoing.clear()
-    connection.cancel(first)
-    connection.cancel(first)
+    connection.cancel(wire.int64([0, 5]))
+    connection.cancel(wire.int64([0]))
     assert wire.sent(connection) == [(Kind.RST_STREAM, 0, first, Code.CANCEL.to_bytes(4, "big"))]
     assert wire.feed(connection, wire.answer(first, b"late") + wire.answer(second, b"in time")) == [(1, b"in time")]
 
