@@ -143,6 +143,16 @@ _MESSAGES = {
     "tensorflow.serving.BatchingParameters": """
         max_batch_size 1 google.protobuf.Int64Value
         batch_timeout_micros 2 google.protobuf.Int64Value""",
+    "tensorflow.serving.PrometheusConfig": """
+        enable 1 bool
+        path 2 string""",
+    "tensorflow.serving.MonitoringConfig": """
+        prometheus_config 1 tensorflow.serving.PrometheusConfig""",
+    "tensorflow.serving.SSLConfig": """
+        server_key 1 string
+        server_cert 2 string
+        custom_ca 3 string
+        client_verify 4 bool""",
     "tensorflow.serving.ReloadConfigRequest": """
         config 1 tensorflow.serving.ModelServerConfig
         metric_names 2 repeated string""",
@@ -261,6 +271,8 @@ ModelVersionStatus = _message("tensorflow.serving.ModelVersionStatus")
 ModelConfig = _message("tensorflow.serving.ModelConfig")
 ModelServerConfig = _message("tensorflow.serving.ModelServerConfig")
 BatchingParameters = _message("tensorflow.serving.BatchingParameters")
+MonitoringConfig = _message("tensorflow.serving.MonitoringConfig")
+SSLConfig = _message("tensorflow.serving.SSLConfig")
 ReloadConfigRequest = _message("tensorflow.serving.ReloadConfigRequest")
 ReloadConfigResponse = _message("tensorflow.serving.ReloadConfigResponse")
 StatusProto = _message("tensorflow.serving.StatusProto")

@@ -22,6 +22,7 @@ from steps.serve import config, flags, rpc, warmup
 from steps.serve.errors import ServingError
 from steps.serve.log import log
 from steps.serve.merging import Merging
+from steps.serve.metrics import Metrics
 from steps.serve.model import Model, SessionOptions
 from steps.serve.rest import Rest, RestServer
 from steps.serve.servable import Servable
@@ -60,20 +61,24 @@ def _serve(values: Mapping[str, Any]) -> int:
     _require_free("port", values["port"])
     if values["rest_api_port"]:
         _require_free("rest_api_port", values["rest_api_port"])
+    metrics = Metrics()
+    metrics_path = config.read_metrics_path(Path(values["monitoring_config_file"])) if values["monitoring_config_file"] else None
+    security = config.read_security(Path(values["ssl_config_file"])) if values["ssl_config_file"] else None
     versions = Versions(
-        _loader(values),
+        _loader(values, metrics),
         Pace(values["file_system_poll_wait_seconds"], values["max_num_load_retries"], values["load_retry_interval_micros"] / 1e6),
         values["allow_version_labels_for_unavailable_models"],
     )
     versions.serve(settings, lambda: not stop.is_set())
     if stop.is_set():
         return contract.DONE
-    service = Service(versions)
+    service = Service(versions, metrics)
     arguments = flags.channel_arguments(values["grpc_channel_arguments"])
-    server = rpc.start(service, f"{_HOST}:{values['port']}", values["grpc_max_threads"], arguments)
-    rest = _start_rest(values, service)
-    where = f"gRPC at {_HOST}:{values['port']}" + (f", REST at http://{_HOST}:{values['rest_api_port']}" if rest else "")
-    log(f"serving {', '.join(model.name for model in settings)}: {where}")
+    server = rpc.start(service, f"{_HOST}:{values['port']}", values["grpc_max_threads"], arguments, security)
+    rest = _start_rest(values, Rest(service, metrics, metrics_path, _rest_timeout_s(values), _REST_THREADS))
+    where = [f"gRPC at {_HOST}:{values['port']}" + (" with TLS" if security else "")]
+    where += [f"REST at http://{_HOST}:{values['rest_api_port']}"] if rest else []
+    log(f"serving {', '.join(model.name for model in settings)}: {', '.join(where)}")
     _follow_config_file(values, versions, stop)
     log("stopping: answering what has begun")
     versions.stop()
@@ -91,14 +96,17 @@ def _read_models(values: Mapping[str, Any]) -> Any:
     return config.single_model(values["model_name"], values["model_base_path"])
 
 
-def _loader(values: Mapping[str, Any]) -> Any:
+def _loader(values: Mapping[str, Any], metrics: Metrics) -> Any:
     both = values["tensorflow_session_parallelism"]
     intra, inter = values["tensorflow_intra_op_parallelism"], values["tensorflow_inter_op_parallelism"]
     options = SessionOptions(*((intra, inter) if intra or inter else (both, both)), tuple(values["saved_model_tags"].split(",")))
     merging = _merging(values)
 
+    def queued(seconds: float) -> None:
+        metrics.queuing_latency.add(seconds, "batch_threads")
+
     def load(name: str, number: int, path: Path) -> Servable:
-        servable = Servable(name, number, Model(path, options), merging)
+        servable = Servable(name, number, Model(path, options), merging, queued)
         if values["enable_model_warmup"]:
             try:
                 warmup.replay(servable, path)
@@ -118,13 +126,17 @@ def _merging(values: Mapping[str, Any]) -> Merging | None:
     return config.read_merging(Path(values["batching_parameters_file"]), Merging())
 
 
-def _start_rest(values: Mapping[str, Any], service: Service) -> RestServer | None:
+def _rest_timeout_s(values: Mapping[str, Any]) -> float | None:
+    timeout_ms = values["rest_api_timeout_in_ms"]
+    return timeout_ms / 1000 if timeout_ms > 0 else None
+
+
+def _start_rest(values: Mapping[str, Any], rest: Rest) -> RestServer | None:
     if not values["rest_api_port"]:
         return None
-    timeout_ms = values["rest_api_timeout_in_ms"]
-    rest = RestServer(Rest(service, timeout_ms / 1000 if timeout_ms > 0 else None, _REST_THREADS), (_HOST, values["rest_api_port"]))
-    rest.start()
-    return rest
+    server = RestServer(rest, (_HOST, values["rest_api_port"]))
+    server.start()
+    return server
 
 
 def _follow_config_file(values: Mapping[str, Any], versions: Versions, stop: threading.Event) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+import ssl
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any
 from google.protobuf import text_format
 
 from clients.serving import messages
+from steps.serve import metrics
 from steps.serve.errors import ServingError
 from steps.serve.merging import Merging
 
@@ -73,6 +76,46 @@ def read_merging(path: Path, default: Merging) -> Merging:
     if min([0, *changes.values()]) < 0 or changes.get("most_rows") == 0:
         raise ServingError("INVALID_ARGUMENT", f"{path}: expected max_batch_size above 0 and batch_timeout_micros of at least 0")
     return dataclasses.replace(default, **changes)
+
+
+@dataclass(frozen=True)
+class Security:
+    """What the gRPC port needs for TLS, in PEM's format; with `client_verify`, clients show a certificate of `custom_ca`."""
+
+    server_key: bytes
+    server_cert: bytes
+    custom_ca: bytes
+    client_verify: bool
+
+
+def read_security(path: Path) -> Security:
+    """An SSLConfig file. Raises ServingError where key, certificate and authority do not make a server."""
+    text = read_text(path, messages.SSLConfig())
+    security = Security(text.server_key.encode(), text.server_cert.encode(), text.custom_ca.encode(), text.client_verify)
+    if security.client_verify and not security.custom_ca:
+        raise ServingError("INVALID_ARGUMENT", f"{path}: expected custom_ca, the authority of the clients, with client_verify, got none")
+    with tempfile.TemporaryDirectory() as folder:
+        pair = Path(folder, "pair.pem")
+        pair.touch(0o600)
+        pair.write_bytes(security.server_key + b"\n" + security.server_cert)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        try:
+            context.load_cert_chain(pair)
+            if security.custom_ca:
+                context.load_verify_locations(cadata=text.custom_ca)
+        except (ssl.SSLError, ValueError) as error:
+            raise ServingError(
+                "INVALID_ARGUMENT", f"{path}: expected server_key, its server_cert and custom_ca (if any) in PEM's format, got: {error}"
+            ) from None
+    return security
+
+
+def read_metrics_path(path: Path) -> str | None:
+    """Where a MonitoringConfig file wants metrics to be read; None where it wants none. Raises ServingError."""
+    prometheus = read_text(path, messages.MonitoringConfig()).prometheus_config
+    if prometheus.path and not prometheus.path.startswith("/"):
+        raise ServingError("INVALID_ARGUMENT", f"{path}: expected a path that begins with a slash, got {prometheus.path!r}")
+    return (prometheus.path or metrics.PATH) if prometheus.enable else None
 
 
 def models_of(config: Any) -> tuple[ModelSettings, ...]:

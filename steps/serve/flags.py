@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +38,8 @@ FLAGS = (
     Flag("enable_model_warmup", True, "whether to replay assets.extra/tf_serving_warmup_requests before a version is available"),
     Flag("enable_batching", True, "whether concurrent requests are merged into one call of the model (TensorFlow Serving: false)"),
     Flag("batching_parameters_file", "", "file with BatchingParameters: max_batch_size (rows) and batch_timeout_micros"),
+    Flag("monitoring_config_file", "", "file with a MonitoringConfig: the path of the REST port where Prometheus reads metrics"),
+    Flag("ssl_config_file", "", "file with an SSLConfig: key, certificate and authority in PEM's format, for the gRPC port"),
     Flag("tensorflow_session_parallelism", 0, "threads within and between operations; 0: TensorFlow chooses"),
     Flag("tensorflow_intra_op_parallelism", 0, "threads within an operation; 0: TensorFlow chooses"),
     Flag("tensorflow_inter_op_parallelism", 0, "threads between operations; 0: TensorFlow chooses"),
@@ -57,7 +59,6 @@ UNSUPPORTED = frozenset(
         "force_allow_any_version_labels_for_unavailable_models",
         "grpc_socket_path",
         "mixed_precision",
-        "monitoring_config_file",
         "num_load_threads",
         "num_request_iterations_for_warmup",
         "num_tflite_interpreters_per_pool",
@@ -70,7 +71,6 @@ UNSUPPORTED = frozenset(
         "rest_api_enable_cors_support",
         "rest_api_num_threads",
         "skip_initialize_tpu",
-        "ssl_config_file",
         "tensorflow_session_config_file",
         "thread_pool_factory_config_file",
         "use_alts_credentials",
@@ -145,15 +145,32 @@ def _check(values: Mapping[str, Any]) -> None:
         if values[name] < 0:
             raise FlagError(f"--{name}: expected 0 or more, got {values[name]}")
     channel_arguments(values["grpc_channel_arguments"])
-    if values["version"]:
-        return
-    if values["port"] == values["rest_api_port"]:
-        raise FlagError(f"--rest_api_port: expected another port than --port, got {values['port']} for both")
-    if not values["model_base_path"] and not values["model_config_file"]:
-        raise FlagError("expected --model_base_path=FOLDER or --model_config_file=FILE, got neither")
-    if values["batching_parameters_file"] and not values["enable_batching"]:
-        raise FlagError("--batching_parameters_file: expected --enable_batching with it, got --enable_batching=false")
-    if all(values[f"tensorflow_{which}_parallelism"] > 0 for which in ("session", "intra_op", "inter_op")):
-        raise FlagError(
-            "expected --tensorflow_session_parallelism or --tensorflow_intra_op_parallelism and ..._inter_op_..., got all three"
-        )
+    wrong = [message for holds, message in _CONTRADICTIONS if holds(values)]
+    if wrong and not values["version"]:
+        raise FlagError(wrong[0])
+
+
+_PARALLELISM = [f"tensorflow_{which}_parallelism" for which in ("session", "intra_op", "inter_op")]
+# What may not be, and what is said of it.
+_CONTRADICTIONS: tuple[tuple[Callable[[Mapping[str, Any]], bool], str], ...] = (
+    (
+        lambda values: values["port"] == values["rest_api_port"],
+        "--rest_api_port: expected another port than --port, got the same for both",
+    ),
+    (
+        lambda values: not values["model_base_path"] and not values["model_config_file"],
+        "expected --model_base_path=FOLDER or --model_config_file=FILE, got neither",
+    ),
+    (
+        lambda values: values["monitoring_config_file"] and not values["rest_api_port"],
+        "--monitoring_config_file: expected --rest_api_port with it, where the metrics are read, got none",
+    ),
+    (
+        lambda values: values["batching_parameters_file"] and not values["enable_batching"],
+        "--batching_parameters_file: expected --enable_batching with it, got --enable_batching=false",
+    ),
+    (
+        lambda values: all(values[name] > 0 for name in _PARALLELISM),
+        "expected --tensorflow_session_parallelism or --tensorflow_intra_op_parallelism and ..._inter_op_..., got all three",
+    ),
+)

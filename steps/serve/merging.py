@@ -28,10 +28,11 @@ class Merging:
 class _Waiting(Generic[Request, Answer]):
     """A request in the queue. `turn` opens when it is answered, or when it is to lead the next call."""
 
-    __slots__ = ("answer", "request", "turn")
+    __slots__ = ("answer", "request", "since_s", "turn")
 
     def __init__(self, request: Request) -> None:
         self.request = request
+        self.since_s = time.perf_counter()
         self.answer: Answer | None = None
         self.turn = threading.Lock()
         self.turn.acquire()
@@ -42,13 +43,20 @@ class Merger(Generic[Request, Answer]):
 
     As many requests as were around in the last call are expected for the next one, since callers that were just
     answered tend to ask again. They are waited for, but never for longer than a call takes, nor than `longest_wait_s`.
-    `answer_all` must not raise, and gives one answer for each request.
+    `answer_all` must not raise, and gives one answer for each request. `queued` hears how many seconds each request waited.
     """
 
-    def __init__(self, answer_all: Callable[[Sequence[Request]], Sequence[Answer]], most: int, longest_wait_s: float) -> None:
+    def __init__(
+        self,
+        answer_all: Callable[[Sequence[Request]], Sequence[Answer]],
+        most: int,
+        longest_wait_s: float,
+        queued: Callable[[float], None] = lambda _: None,
+    ) -> None:
         self._answer_all = answer_all
         self._most = most
         self._longest_wait_s = longest_wait_s
+        self._queued = queued
         self._lock = threading.Lock()
         self._queue: list[_Waiting[Request, Answer]] = []
         self._led = False
@@ -77,6 +85,8 @@ class Merger(Generic[Request, Answer]):
         with self._lock:
             batch, self._queue = self._queue[: self._most], self._queue[self._most :]
         started = time.perf_counter()
+        for waiting in batch:
+            self._queued(started - waiting.since_s)
         answers = self._answer_all([waiting.request for waiting in batch])
         took_s = time.perf_counter() - started
         self._call_s += 0.1 * (took_s - self._call_s)

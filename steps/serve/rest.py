@@ -18,6 +18,7 @@ from clients.serving import messages, tensors
 from steps.serve import json_tensors
 from steps.serve.errors import ServingError
 from steps.serve.log import log
+from steps.serve.metrics import CONTENT_TYPE, Metrics
 from steps.serve.service import Service
 
 _STATUS = {
@@ -46,15 +47,30 @@ _LARGEST_BODY_BYTES = 1 << 31
 class Rest:
     """The calls of the REST API: method, path and body in, status and JSON out."""
 
-    def __init__(self, service: Service, timeout_s: float | None, threads: int) -> None:
-        self._service = service
+    def __init__(self, service: Service, metrics: Metrics, metrics_path: str | None, timeout_s: float | None, threads: int) -> None:
+        self._service, self._metrics = service, metrics
+        self.metrics_path = metrics_path
         self._timeout_s = timeout_s
         self._pool = futures.ThreadPoolExecutor(threads, thread_name_prefix="rest")
 
     def answer(self, method: str, path: str, body: bytes) -> tuple[int, bytes]:
-        """The status code and the body of the answer, within the time a call may take."""
+        """The status code and the body of the answer, within the time a call may take. The call is counted."""
+        started = time.perf_counter()
+        match = {"POST": _PREDICT, "GET": _MODEL}[method].fullmatch(path) if method in ("POST", "GET") else None
+        name, verb = (match["name"] or "", (match["verb"] or "").lower()) if match else ("", "")
+        code, status, content = self._answer(method, path, match, body)
+        if code == "OK":
+            self._metrics.request_latency.add(time.perf_counter() - started, name, verb, "REST")
+        self._metrics.request_count.add(name, code)
+        return status, content
+
+    def metrics(self) -> bytes:
+        """The page for Prometheus."""
+        return self._metrics.page().encode()
+
+    def _answer(self, method: str, path: str, match: re.Match[str] | None, body: bytes) -> tuple[str, int, bytes]:
         try:
-            return 200, self._pool.submit(self._dispatch, method, path, body).result(self._timeout_s)
+            return "OK", 200, self._pool.submit(self._dispatch, method, path, match, body).result(self._timeout_s)
         except futures.TimeoutError:
             error = ServingError("DEADLINE_EXCEEDED", f"Timed out after {self._timeout_s} s")
         except ServingError as failure:
@@ -62,10 +78,9 @@ class Rest:
         except Exception as failure:
             error = ServingError("INTERNAL", f"{type(failure).__name__}: {failure}")
             log(f"a bug: {error.message}")
-        return _STATUS.get(error.code, _OTHER_ERROR), json_tensors.write_error(error.message)
+        return error.code, _STATUS.get(error.code, _OTHER_ERROR), json_tensors.write_error(error.message)
 
-    def _dispatch(self, method: str, path: str, body: bytes) -> bytes:
-        match = {"POST": _PREDICT, "GET": _MODEL}[method].fullmatch(path) if method in ("POST", "GET") else None
+    def _dispatch(self, method: str, path: str, match: re.Match[str] | None, body: bytes) -> bytes:
         if match is None:
             raise ServingError("INVALID_ARGUMENT", f"Malformed request: {method} {path}")
         spec = _spec(match)
@@ -148,6 +163,9 @@ class _Handler(BaseHTTPRequestHandler):
                 self.close_connection = True
                 self._send(400, json_tensors.write_error(str(error)))
                 return
+            if path == self.server.rest.metrics_path:
+                self._send(200, self.server.rest.metrics(), CONTENT_TYPE)
+                return
             if not path.lower().startswith("/v1/"):
                 self._send(404, json_tensors.write_error(f"Not found: {path}"))
                 return
@@ -179,11 +197,11 @@ class _Handler(BaseHTTPRequestHandler):
             raise ValueError(f"the body ends after {len(content)} of {size} bytes")
         return content
 
-    def _send(self, status: int, body: bytes) -> None:
+    def _send(self, status: int, body: bytes, content_type: str = "application/json") -> None:
         if self.server.stopping:
             self.close_connection = True
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(body)))
         if self.close_connection:
             self.send_header("Connection", "close")

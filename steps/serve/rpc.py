@@ -13,6 +13,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 import grpc
 
 from clients.serving import calls, messages
+from steps.serve.config import Security
 from steps.serve.errors import ServingError
 from steps.serve.log import log
 from steps.serve.service import Service
@@ -20,22 +21,33 @@ from steps.serve.service import Service
 _OPTIONS = [("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 
 
-def start(service: Service, address: str, threads: int, arguments: Sequence[tuple[str, int | str]] = ()) -> Any:
+def start(
+    service: Service, address: str, threads: int, arguments: Sequence[tuple[str, int | str]] = (), security: Security | None = None
+) -> Any:
     """A server that answers at an address; `arguments` are gRPC's own. Raises OSError where the address is taken."""
     server = grpc.server(futures.ThreadPoolExecutor(threads, thread_name_prefix="grpc"), options=[*_OPTIONS, *arguments])
     server.add_generic_rpc_handlers((_handlers(service),))
     try:
-        server.add_insecure_port(address)
+        if security:
+            server.add_secure_port(address, _credentials(security))
+        else:
+            server.add_insecure_port(address)
     except RuntimeError as error:
         raise OSError(str(error)) from None
     server.start()
     return server
 
 
+def _credentials(security: Security) -> Any:
+    return grpc.ssl_server_credentials(
+        [(security.server_key, security.server_cert)], security.custom_ca or None, require_client_auth=security.client_verify
+    )
+
+
 def _handlers(service: Service) -> Any:
     # Predict gets and gives bytes: reading and writing them is where the time goes, and is done for many requests at once.
     methods = {
-        calls.PREDICT: grpc.unary_unary_rpc_method_handler(_guarded(lambda raw, _context: service.predict(raw))),
+        calls.PREDICT: grpc.unary_unary_rpc_method_handler(_guarded(lambda raw, _context: service.predict_counted(raw))),
         calls.GET_MODEL_METADATA: _method(lambda request, _context: service.get_model_metadata(request), messages.GetModelMetadataRequest),
         calls.GET_MODEL_STATUS: _method(lambda request, _context: service.get_model_status(request), messages.GetModelStatusRequest),
         calls.HANDLE_RELOAD_CONFIG_REQUEST: _method(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,11 +25,11 @@ _MOST_LANES = 64
 
 
 class Servable:
-    """A loaded version. `merging` is None where each request gets a call of its own."""
+    """A loaded version. `merging` is None where each request gets a call of its own; `queued` hears how long one waited to be merged."""
 
-    def __init__(self, name: str, version: int, model: Model, merging: Merging | None) -> None:
+    def __init__(self, name: str, version: int, model: Model, merging: Merging | None, queued: Callable[[float], None]) -> None:
         self.name, self.version, self.model = name, version, model
-        self._merging = merging
+        self._merging, self._queued = merging, queued
         self._lanes: dict[tuple[str, tuple[str, ...]], _Lane] = {}
         self._lock = threading.Lock()
 
@@ -58,7 +58,7 @@ class Servable:
             with self._lock:
                 if len(self._lanes) >= _MOST_LANES:
                     self._lanes.clear()
-                lane = self._lanes.setdefault(key, _Lane(self, signature, outputs, self._merging))
+                lane = self._lanes.setdefault(key, _Lane(self, signature, outputs, self._merging, self._queued))
         return lane
 
 
@@ -73,13 +73,22 @@ class _Rows:
 class _Lane:
     """Requests that may share a call: those for the same outputs of the same signature of one version."""
 
-    def __init__(self, servable: Servable, signature: Signature, outputs: tuple[str, ...], merging: Merging | None) -> None:
+    def __init__(
+        self,
+        servable: Servable,
+        signature: Signature,
+        outputs: tuple[str, ...],
+        merging: Merging | None,
+        queued: Callable[[float], None],
+    ) -> None:
         self._model, self._signature, self._outputs = servable.model, signature, outputs
         self._writer = wire.ResponseWriter(servable.name, servable.version, signature.name)
         self._readers = [wire.PackReader.of(pack) for pack in signature.packs]
         self._most_rows = merging.most_rows if merging else 0
         self._by_rows = True
-        self.merged = Merger(self.answer_all, merging.most_requests, merging.longest_wait_s) if merging and signature.packs else None
+        self.merged = (
+            Merger(self.answer_all, merging.most_requests, merging.longest_wait_s, queued) if merging and signature.packs else None
+        )
 
     def answer_all(self, requests: Sequence[Inputs]) -> list[Answer]:
         """One answer for each request, in order. A bad request fails alone."""
