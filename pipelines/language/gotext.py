@@ -12,6 +12,18 @@ from typing import Any
 from pipelines.language.errors import EvaluationError
 
 
+class Written(float):
+    """A number of JSON that is passed on as it was written: 1.0, 2e3."""
+
+    def __new__(cls, text: str) -> Written:
+        """The number of a text."""
+        made = super().__new__(cls, text)
+        made.text = text
+        return made
+
+    text: str
+
+
 def number(value: float) -> str:
     """A float as `%v` prints it: the shortest text, an exponent from 1e6 on and below 1e-4."""
     return _float(value, 1e-4, 1e6)
@@ -124,6 +136,8 @@ def _float(value: float, least: float, most: float) -> str:
 
 
 def _json(value: Any) -> str:
+    if isinstance(value, Written):
+        return value.text
     if isinstance(value, float):
         if not math.isfinite(value):
             raise EvaluationError(f"json: unsupported value: {number(value)}")

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from pipelines.language import gotext
+from pipelines.language import gotext, tags
 from pipelines.language.errors import EvaluationError
 from pipelines.local import configs, daemons, depends, locks, pod_checks, retry, templates, text_checks, variables
 from pipelines.local.errors import Problem
@@ -182,6 +182,8 @@ def _holder(around: Around, holder: Mapping[str, Any], path: str) -> Iterator[Pr
     if holder.get("onExit"):
         yield from _known(spec, holder["onExit"], f"{path}.onExit")
     yield from _hooks(spec, holder, path)
+    if ".steps[" in path and not holder.get("onExit") and "exit" not in (holder.get("hooks") or {}):
+        yield from _own_outputs(holder, path)
 
 
 def _hooks(spec: Mapping[str, Any], holder: Mapping[str, Any], path: str) -> Iterator[Problem]:
@@ -192,6 +194,15 @@ def _hooks(spec: Mapping[str, Any], holder: Mapping[str, Any], path: str) -> Ite
             yield from text_checks.expression(hook["expression"], f"{where}.expression")
         elif name != "exit":
             yield Problem(where, "a hook needs an expression; only the one called exit runs without")
+
+
+def _own_outputs(step: Mapping[str, Any], path: str) -> Iterator[Problem]:
+    """Hooks that name what their own step leaves, which Argo knows where the step has an exit handler, and only there."""
+    own = f"steps.{step.get('name')}.outputs."
+    for name, hook in (step.get("hooks") or {}).items():
+        named = [tag.strip() for tag in tags.found(gotext.json_text(hook.get("arguments") or {})) if tag.strip().startswith(own)]
+        if named:
+            yield Problem(f"{path}.hooks.{name}.arguments", f"{{{{{named[0]}}}}}: only a hook called exit may name its step's outputs")
 
 
 def _supplied(spec: Mapping[str, Any], holder: Mapping[str, Any], path: str) -> Iterator[Problem]:

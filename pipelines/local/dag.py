@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pipelines.language.errors import EvaluationError
-from pipelines.local import depends, hooks, loops, nodes, templates
+from pipelines.local import depends, hooks, loops, nodes, templates, turns
 from pipelines.local.calls import Attempt, Call, NotStarted
 from pipelines.local.nodes import Node
 from pipelines.local.resolve import Results, resolve
@@ -23,6 +23,9 @@ async def run_dag(engine: Engine, attempt: Attempt) -> Node:
     engine.enclose(node, attempt.template)
     run = _Dag(engine, attempt, node)
     await run.tasks()
+    if run.broken is not None:
+        engine.end(node, "Error", str(run.broken))
+        raise EvaluationError(str(run.broken))
     phase, message = run.phase()
     run.set_outbound()
     if phase != "Succeeded":
@@ -45,10 +48,12 @@ class _Dag:
         needed = {name for target in self._targets for name in [target, *depends.ancestors(target, self._tasks)]}
         self._ended = {name: asyncio.Event() for name in self._tasks if name in needed}
         self._not_started = ""
+        # The hook of a target that cannot be evaluated breaks the whole DAG.
+        self.broken: EvaluationError | None = None
 
     async def tasks(self) -> None:
         """Run all tasks to their end."""
-        await self._engine.together([self._task(name) for name in self._ended])
+        await turns.together(self._task(name) for name in self._ended)
 
     def phase(self) -> tuple[str, str]:
         """How the DAG ended, and its message."""
@@ -56,7 +61,8 @@ class _Dag:
             return "Failed", self._not_started
         known = self._engine.nodes
         wanted = {node["id"]: self._tasks[name] for name in self._targets if (node := self._find(name)) is not None}
-        return depends.phase(known.children(self._node), wanted, self._following), ""
+        fails_fast = self._attempt.template["dag"].get("failFast") is not False
+        return depends.phase(known.children(self._node), wanted, self._following, fails_fast), ""
 
     def set_outbound(self) -> None:
         """Note what the next node outside follows."""
@@ -64,8 +70,10 @@ class _Dag:
         self._node["outboundNodes"] = [last for end in ends for last in self._engine.nodes.outbound(end)]
 
     def outputs(self) -> dict[str, Any] | None:
-        """The outputs of the DAG from those of its tasks. Raises EvaluationError."""
-        return self._scope(list(self._ended)).outputs(self._attempt.template)
+        """The outputs of the DAG from those of its tasks, whose global ones become the workflow's. Raises EvaluationError."""
+        self._engine.export_tasks(node for name in self._tasks if (node := self._find(name)) is not None)
+        # The workflow's outputs are not among what Argo lets these name.
+        return self._scope(list(self._ended), {}).outputs(self._attempt.template)
 
     def _following(self, node: Node) -> list[Node]:
         """The nodes after one; of a Retry node, those after its last attempt."""
@@ -80,9 +88,9 @@ class _Dag:
     def _find(self, name: str) -> Node | None:
         return self._engine.nodes.find(f"{self._attempt.call.name}.{name}")
 
-    def _scope(self, before: list[str]) -> Scope:
+    def _scope(self, before: list[str], workflow_outputs: Mapping[str, Any]) -> Scope:
         engine = self._engine
-        scope = Scope(self._attempt.template, engine.outputs)
+        scope = Scope(self._attempt.template, workflow_outputs)
         for name in before:
             node, prefix = self._find(name), f"tasks.{name}"
             if node is None:
@@ -102,6 +110,8 @@ class _Dag:
     async def _task(self, name: str) -> None:
         task = self._tasks[name]
         for before in depends.names(task):
+            if not self._ended[before].is_set():
+                turns.waits()
             await self._ended[before].wait()
         try:
             await self._run(task)
@@ -117,7 +127,7 @@ class _Dag:
             if text and not depends.holds(text, ended, self._engine.nodes.children):
                 self._skip(task, "Omitted", "omitted: depends condition not met")
                 return
-            scope = self._scope(depends.ancestors(name, self._tasks))
+            scope = self._scope(depends.ancestors(name, self._tasks), self._engine.outputs)
             resolved = resolve(task, scope, self._engine.variables)
             is_loop = loops.is_loop(resolved)
             expanded = loops.expand(resolved, {**self._engine.variables, **scope.variables}) if is_loop else [resolved]
@@ -132,13 +142,21 @@ class _Dag:
             await self._one(resolved, scope, self._parents(name))
 
     async def _loop(self, task: Mapping[str, Any], expanded: list[dict[str, Any]], scope: Scope) -> None:
-        engine = self._engine
-        group = engine.add(self._call(task, self._parents(task["name"])), "TaskGroup", "Running")
-        if nodes.fulfilled(group):
-            return
-        await engine.together([self._one(one, scope, (group,)) for one in expanded])
-        failures = [child["phase"] for child in engine.nodes.children(group) if nodes.failed(child)]
-        engine.end(group, failures[-1] if failures else "Succeeded")
+        """The items of a loop, and the hooks of the loop: those with an expression are no item's."""
+        call = self._call(task, self._parents(task["name"]))
+
+        async def items() -> Node:
+            engine = self._engine
+            group = engine.add(call, "TaskGroup", "Running")
+            if nodes.fulfilled(group):
+                return group
+            own = [{**one, "hooks": {key: hook for key, hook in (one.get("hooks") or {}).items() if key == "exit"}} for one in expanded]
+            await turns.together(self._one(one, scope, (group,)) for one in own)
+            children = [child for child in engine.nodes.children(group) if not (child.get("nodeFlag") or {}).get("hooked")]
+            failures = [child["phase"] for child in children if nodes.failed(child)]
+            return engine.end(group, failures[-1] if failures else "Succeeded")
+
+        await self._hooked(call, scope, items)
 
     async def _one(self, task: Mapping[str, Any], scope: Scope, parents: tuple[Node, ...]) -> None:
         call = self._call(task, parents)
@@ -149,9 +167,19 @@ class _Dag:
         except EvaluationError as error:
             self._engine.add(call, "Skipped", "Error", str(error))
             return
+        await self._hooked(call, scope)
+
+    async def _hooked(self, call: Call, scope: Scope, work: hooks.Work | None = None) -> None:
+        """Run a task, an item of one or all items, and its hooks; whatever cannot be evaluated is the node's error."""
         try:
-            node = await hooks.around(self._engine, call, scope)
-            await hooks.run_exit(self._engine, call, node, scope)
+            node = await hooks.around(self._engine, call, scope, work=work)
+            # By the time a loop that nothing waits for has ended, so has its DAG.
+            if work is None or call.holder["name"] not in self._targets:
+                await hooks.run_exit(self._engine, call, node, scope)
+        except hooks.BrokenHook as error:
+            self._engine.nodes.mark(self._engine.add(call, "Skipped", "Error"), "Error", str(error))
+            if call.holder["name"].split("(")[0] in self._targets:
+                self.broken = error
         except EvaluationError as error:
             self._engine.nodes.mark(self._engine.add(call, "Skipped", "Error"), "Error", f"task '{call.name}' errored: {error}")
         except NotStarted as error:
@@ -174,7 +202,8 @@ class _Dag:
         )
 
     def _parents(self, name: str) -> tuple[Node, ...]:
-        """The last nodes of what a task waits for; the DAG itself for a task that waits for nothing."""
+        """The last nodes of what a task waits for, of which there may be none; the DAG itself for a task that waits for nothing."""
         known = self._engine.nodes
-        before = [node["id"] for one in depends.names(self._tasks[name]) if (node := self._find(one)) is not None]
-        return tuple(known.by_id[last] for one in before for last in known.outbound(one)) or (self._node,)
+        names = depends.names(self._tasks[name])
+        before = [node["id"] for one in names if (node := self._find(one)) is not None]
+        return tuple(known.by_id[last] for one in before for last in known.outbound(one)) if names else (self._node,)

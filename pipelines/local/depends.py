@@ -106,8 +106,9 @@ def phase(
     first: Sequence[Node],
     wanted: Mapping[str, Mapping[str, Any]],
     following: Callable[[Node], list[Node]],
+    fails_fast: bool = True,
 ) -> str:
-    """How a DAG ends: failed where a target did, or, where a target did not run, what came before it.
+    """How a DAG ends: as the first target that failed (the last one where it does not fail fast), or what came before a target.
 
     `first` are the nodes without predecessors, `wanted` the target tasks by their nodes' ids, `following` the nodes after one.
     """
@@ -123,11 +124,9 @@ def phase(
             if (after["id"], branch) not in seen:
                 seen.add((after["id"], branch))
                 queue.append((after, branch))
-    for identity, task in wanted.items():
-        branch = reached.get(identity, "Succeeded")
-        if branch in nodes.FAILED and not continues(task, branch):
-            return branch
-    return "Succeeded"
+    branches = [(reached.get(identity, "Succeeded"), task) for identity, task in wanted.items()]
+    failures = [branch for branch, task in branches if branch in nodes.FAILED and not continues(task, branch)]
+    return failures[0 if fails_fast else -1] if failures else "Succeeded"
 
 
 def _identifier(text: str) -> str:

@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from pipelines.language import gotext
 from pipelines.language.errors import EvaluationError
-from pipelines.local import daemons, dag, hooks, leaves, locks, nodes, retry, steps, templates, variables
+from pipelines.local import daemons, dag, hooks, leaves, locks, nodes, retry, steps, templates, turns, variables
 from pipelines.local.calls import Attempt, Call, Ended, NotStarted, PodRunner
 from pipelines.local.memory import Memory
 from pipelines.local.nodes import Node, Nodes
@@ -64,7 +64,10 @@ class Engine:
         self.pod_places = asyncio.Semaphore(1)
         self._boundaries: dict[str, _Boundary] = {}
         for node in known:
-            self._export(node.get("outputs") or {})
+            self._export(node)
+        for node in known:
+            if node["type"] == "DAG" and node["phase"] == "Succeeded":
+                self.export_tasks(one for one in known if one.get("boundaryID") == node["id"] and "(" not in one["displayName"])
 
     async def run(self, pods_at_once: int, started: float) -> tuple[str, str]:
         """Carry out entrypoint and exit handler; returns the workflow's phase and message."""
@@ -88,6 +91,9 @@ class Engine:
             entry = await hooks.around_workflow(self, call)
             await self.daemons.stop("", self._stopped)
         except EvaluationError as error:
+            entered = self.nodes.find(call.name)
+            if entered is not None and entered["type"] == "Retry":
+                self.nodes.mark(entered, "Error", "Workflow operation error")
             return "Error", f"error in entry template execution: {error}"
         phase = "Succeeded" if entry["phase"] in ("Skipped", "Omitted") else entry["phase"]
         self.variables |= variables.at_the_end(phase, self.nodes)
@@ -133,7 +139,7 @@ class Engine:
         kind = "Retry" if templates.retry_strategy(self.spec, template) else _TYPES.get(templates.kind(template), "Pod")
 
         def waiting(lock: str, message: str) -> None:
-            self.add(call, kind, "Pending", message, synchronizationStatus={"waiting": lock})
+            self.add(call, kind, "Pending", message, synchronizationStatus={"waiting": lock}, inputs=_inputs(template))
 
         remaining_s = None if self.deadline is None else max(0.0, self.deadline - self.clock())
         try:
@@ -143,7 +149,7 @@ class Engine:
                     self.nodes.mark(known, "Pending", "")
                 return await self._remembered(call, template, kind)
         except locks.TooLate:
-            return self.add(call, kind, "Failed", "Step exceeded its deadline")
+            return self.add(call, kind, "Failed", "Step exceeded its deadline", inputs=_inputs(template))
 
     async def _remembered(self, call: Call, template: Mapping[str, Any], kind: str) -> Node:
         """Run a call, unless what it would leave is kept in a cache."""
@@ -192,8 +198,7 @@ class Engine:
     def start(self, attempt: Attempt, kind: str) -> Node:
         """The node of an attempt, running, with the inputs it has."""
         flag = {**({"hooked": True} if attempt.call.hooked else {}), **({"retried": True} if attempt.retried else {})}
-        inputs = {key: value for key, value in (attempt.template.get("inputs") or {}).items() if value}
-        node = self.add(attempt.call, kind, "Running", nodeFlag=flag, inputs=inputs)
+        node = self.add(attempt.call, kind, "Running", nodeFlag=flag, inputs=_inputs(attempt.template))
         shown = "" if attempt.retried else (attempt.template.get("annotations") or {}).get(_DISPLAY_NAME)
         if shown and shown != node["displayName"]:
             node["displayName"] = shown
@@ -204,7 +209,7 @@ class Engine:
         """End a node; its global outputs become the workflow's."""
         if outputs:
             node["outputs"] = dict(outputs)
-            self._export(outputs)
+            self._export(node)
         boundary = self._boundaries.get(node.get("boundaryID", ""))
         if boundary and phase in nodes.FAILED and node["type"] in ("Pod", "Steps", "DAG", "HTTP"):
             boundary.failed = True
@@ -216,12 +221,6 @@ class Engine:
         limit = template.get("parallelism")
         places = asyncio.Semaphore(int(limit)) if limit else contextlib.nullcontext()
         self._boundaries[node["id"]] = _Boundary(places, bool(template.get("failFast")))
-
-    async def together(self, work: list[Coroutine[Any, Any, None]]) -> None:
-        """Run all of it to the end of the last."""
-        async with asyncio.TaskGroup() as group:
-            for one in work:
-                group.create_task(one)
 
     def _ready(self, call: Call) -> dict[str, Any]:
         template = templates.find(self.spec, call.holder)
@@ -267,12 +266,15 @@ class Engine:
 
     async def sleep_until(self, moment: float) -> None:
         """Wait for a moment, or for the workflow's deadline where that comes first."""
+        turns.waits()
         await asyncio.sleep(max(0.0, min(moment, self.deadline or moment) - self.clock()))
 
     async def _carry_out(self, attempt: Attempt) -> Node:
         boundary = self._boundaries.get(attempt.call.boundary)
         if boundary is None:
             return await self._with_daemons(attempt)
+        if isinstance(boundary.places, asyncio.Semaphore) and boundary.places.locked():
+            turns.waits()
         async with boundary.places:
             if boundary.fails_fast and boundary.failed:
                 raise NotStarted
@@ -281,7 +283,10 @@ class Engine:
     async def _with_daemons(self, attempt: Attempt) -> Node:
         """Carry an attempt out; the daemons in it end with it."""
         try:
-            return await _KINDS[templates.kind(attempt.template)](self, attempt)
+            kind = templates.kind(attempt.template)
+            if kind not in _AT_ONCE:
+                turns.waits()
+            return await _KINDS[kind](self, attempt)
         finally:
             node = self.nodes.find(attempt.call.name)
             if node is not None and nodes.fulfilled(node):
@@ -297,8 +302,14 @@ class Engine:
             node.pop("daemoned", None)
             self.end(node, how.phase, how.message, how.outputs)
 
-    def _export(self, outputs: Mapping[str, Any]) -> None:
-        for kind in ("parameters", "artifacts"):
+    def export_tasks(self, tasks: Iterable[Node]) -> None:
+        """Make the global outputs of a DAG's tasks the workflow's: Argo does so when the DAG has succeeded, for tasks of every type."""
+        for node in tasks:
+            self._export(node, but=())
+
+    def _export(self, node: Node, but: Collection[str] = ("Suspend", "DAG", "Retry")) -> None:
+        outputs = node.get("outputs") or {}
+        for kind in ("parameters", "artifacts") if node["type"] not in but else ():
             for output in outputs.get(kind) or []:
                 if output.get("globalName"):
                     self._set_output(kind, output)
@@ -311,8 +322,15 @@ class Engine:
             self.variables[f"workflow.outputs.parameters.{told['name']}"] = gotext.any_string(output["value"])
 
 
+def _inputs(template: Mapping[str, Any]) -> dict[str, Any]:
+    """The inputs of a node."""
+    return {key: value for key, value in (template.get("inputs") or {}).items() if value}
+
+
 # The types of nodes whose templates are no pods.
 _TYPES = {"steps": "Steps", "dag": "DAG", "suspend": "Suspend", "http": "HTTP"}
+# The kinds that may end without waiting for the world.
+_AT_ONCE = ("steps", "dag", "suspend")
 # How each kind of template is carried out: one row for each of templates.KINDS.
 _KINDS: Mapping[str, Callable[[Engine, Attempt], Awaitable[Node]]] = {
     "container": leaves.run_pod,

@@ -112,7 +112,7 @@ def _supplied(template: Mapping[str, Any]) -> dict[str, Any] | None:
         default = (parameter.get("valueFrom") or {}).get("default", defaults.get(parameter["name"]))
         if default is None:
             raise EvaluationError(f"raw output parameter '{parameter['name']}' has not been set and does not have a default value")
-        found.append({"name": parameter["name"], "value": gotext.any_string(default)})
+        found.append({**waiting.shown(parameter), "value": gotext.any_string(default)})
     return {"parameters": found} if found else None
 
 

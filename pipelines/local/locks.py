@@ -10,7 +10,7 @@ from typing import Any
 
 from pipelines.language import gotext
 from pipelines.language.errors import EvaluationError
-from pipelines.local import configs
+from pipelines.local import configs, turns
 from pipelines.local.references import Objects
 from pipelines.local.variables import NAMESPACE
 
@@ -46,6 +46,7 @@ class Locks:
         async with self._changed:
             if busy := self._busy(limits):
                 free = limits[busy] - self._held[busy]
+                turns.waits()
                 waiting(busy, f"Waiting for {busy} lock. Lock status: {free}/{limits[busy]}")
             try:
                 await asyncio.wait_for(self._changed.wait_for(lambda: not self._busy(limits)), timeout_s)

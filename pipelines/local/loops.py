@@ -51,7 +51,7 @@ def _items(holder: Mapping[str, Any]) -> list[Any]:
     if holder.get("withParam"):
         text = str(holder["withParam"])
         try:
-            items = json.loads(text)
+            items = json.loads(text, parse_int=gotext.Written, parse_float=gotext.Written)
         except ValueError as error:
             raise EvaluationError(f"withParam value could not be parsed as a JSON list: {text.strip()[:200]}: {error}") from None
         if not isinstance(items, list):
@@ -109,8 +109,8 @@ def _item(item: Any) -> tuple[dict[str, str], str]:
         named = {f"item.{key}": _shown(value) for key, value in item.items()}
         parts = sorted(f"{key}:{_shown(value)}" for key, value in item.items())
         return {**named, "item": gotext.json_text(item)}, ",".join(parts)
-    if isinstance(item, list):
-        return {"item": gotext.json_text(item)}, "[" + " ".join(map(_shown, item)) + "]"
+    if isinstance(item, list) or item is None:
+        return {"item": gotext.json_text(item)}, "[" + " ".join(map(_shown, item or [])) + "]"
     return {"item": item if isinstance(item, str) else _shown(item)}, _shown(item)
 
 

@@ -146,6 +146,10 @@ class Nodes:
         if node["type"] in ("Skipped", "Suspend", "HTTP"):
             return [identity]
         if node["type"] in ("TaskGroup", "Pod", "Container"):
+            # The hooks of a loop come beside what follows it.
+            children = [
+                child for child in children if node["type"] != "TaskGroup" or not (self.by_id[child].get("nodeFlag") or {}).get("hooked")
+            ]
             inside = {"Pod": identity, "Container": node.get("boundaryID")}.get(node["type"])
             children = [child for child in children if inside is None or self.by_id[child].get("boundaryID") == inside]
             return [last for child in children for last in self.outbound(child)] or [identity]

@@ -146,7 +146,8 @@ class Scope:
         if value is None and default is not None:
             value = gotext.any_string(default)
         if value is None:
-            raise EvaluationError(f"output parameter {declared['name']!r}: the node was skipped or omitted, and there is no default")
+            why = f"{gotext.quote(source['parameter'])} is an absent optional (skipped/omitted node output with no default)"
+            raise EvaluationError(f"output parameter {gotext.quote(declared['name'])}: {why}")
         return {**{key: inner for key, inner in declared.items() if key != "valueFrom"}, "value": value}
 
     def _value(self, source: Mapping[str, Any]) -> str | None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pipelines.language.errors import EvaluationError
-from pipelines.local import depends, hooks, loops, nodes, templates
+from pipelines.local import depends, hooks, loops, nodes, templates, turns
 from pipelines.local.calls import Attempt, Call, NotStarted
 from pipelines.local.nodes import Node
 from pipelines.local.resolve import Results, resolve
@@ -101,14 +102,13 @@ class _Steps:
 
     async def _run(self, group: Node, members: Sequence[Mapping[str, Any]]) -> None:
         engine = self._engine
-        errors: list[Exception] = []
         try:
             ready = self._expanded(group, members)
-            running = [step for step in ready if self._runs(group, step)]
         except EvaluationError as error:
             engine.end(group, "Error", str(error))
             return
-        await engine.together([self._step(group, step, errors) for step in running])
+        errors: list[Exception] = []
+        await turns.together(self._begun(group, ready, errors))
         if errors:
             engine.end(group, "Failed" if isinstance(errors[0], NotStarted) else "Error", str(errors[0]))
             return
@@ -126,6 +126,17 @@ class _Steps:
             if nodes.failed(child) and not depends.continues(known.get(child["name"], {}), child["phase"]):
                 return f"child '{child['id']}' failed"
         return ""
+
+    def _begun(self, group: Node, ready: Sequence[Mapping[str, Any]], errors: list[Exception]) -> Iterator[Coroutine[Any, Any, None]]:
+        """The steps of a group that run, up to the first that ends in an error before it has to wait."""
+        all_begun = asyncio.Event()
+        for step in ready:
+            try:
+                if not errors and self._runs(group, step):
+                    yield self._step(group, step, errors, all_begun)
+            except EvaluationError as error:
+                errors.append(error)
+        all_begun.set()
 
     def _expanded(self, group: Node, members: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
         engine = self._engine
@@ -154,11 +165,21 @@ class _Steps:
             self._engine.add(self._call(group, step), "Skipped", "Skipped", f"when '{step['when']}' evaluated false")
         return runs
 
-    async def _step(self, group: Node, step: Mapping[str, Any], errors: list[Exception]) -> None:
+    async def _step(self, group: Node, step: Mapping[str, Any], errors: list[Exception], all_begun: asyncio.Event) -> None:
         call = self._call(group, step)
+
+        async def hooks_begin() -> bool:
+            """Argo looks at hooks when all steps of the group have begun, and not where one could not."""
+            turns.waits()
+            await all_begun.wait()
+            return not errors
+
         try:
-            child = await hooks.around(self._engine, call, self.scope)
-            await hooks.run_exit(self._engine, call, child, self.scope)
+            child = await hooks.around(self._engine, call, self.scope, hooks_begin)
+            if hooks.has_exit(self._engine, call) and await hooks_begin():
+                await hooks.run_exit(self._engine, call, child, self.scope)
+        except hooks.BrokenHook as error:
+            errors.append(error)
         except EvaluationError as error:
             errors.append(EvaluationError(f"step group deemed errored due to child {call.name} error: {error}"))
         except NotStarted as error:

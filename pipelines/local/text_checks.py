@@ -19,6 +19,8 @@ def of_texts(workflow: Mapping[str, Any], path_of: Callable[[int], str]) -> Iter
     for place, template in enumerate(spec.get("templates") or []):
         inputs = {f"inputs.parameters.{parameter['name']}" for parameter in (template.get("inputs") or {}).get("parameters") or []}
         for path, text in _all_texts(template, path_of(place)):
+            if "{{" in text.rpartition("}}")[2]:
+                yield Problem(path, f"{text[text.rindex('{{') :][:60]!r}: a tag begins here, and has no end")
             for tag in tags.found(text):
                 yield from _tag(tag.strip(), path, known, inputs)
             if path.endswith(".valueFrom.expression"):

@@ -86,8 +86,13 @@ def _checked(node: Node, values: Mapping[str, str]) -> dict[str, str]:
 
 def outputs(template: Mapping[str, Any], values: Mapping[str, str]) -> dict[str, Any] | None:
     """The outputs of a node for which a person has given values."""
-    rows = [{"name": one["name"], "value": values[one["name"]]} for one in _declared(template) if one["name"] in values]
+    rows = [{**shown(one), "value": values[one["name"]]} for one in _declared(template) if one["name"] in values]
     return {"parameters": rows} if rows else None
+
+
+def shown(declared: Mapping[str, Any]) -> dict[str, Any]:
+    """What a node shows of an output parameter besides its value."""
+    return {key: declared[key] for key in ("name", "globalName") if key in declared}
 
 
 def awaited(template: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -86,6 +86,8 @@ def test_hooks_run_once_when_their_expression_comes_true(shapes: Any, run: Any, 
         "always": _hook("true"),
         "failed": _hook(f"{prefix}['a-b'].status == 'Failed'", arguments=shapes.arguments(x=f"{{{{{prefix}.a-b.outputs.parameters.o}}}}")),
         "success": _hook(f"{prefix}['a-b'].status == 'Succeeded'"),
+        # With an exit handler, Argo lets the other hooks of a step name its outputs too.
+        "exit": {"template": "say"},
     }
     one = {"name": "a-b", "template": "work", "hooks": hooks, "continueOn": {"failed": True}}
     main = shapes.steps("main", [one]) if caller == "steps" else shapes.dag("main", one)
@@ -95,6 +97,7 @@ def test_hooks_run_once_when_their_expression_comes_true(shapes: Any, run: Any, 
         "": "Succeeded",
         f"{name}a-b": "Failed",
         **{f"{name}a-b.hooks.{hook}": "Succeeded" for hook in ("running", "always", "failed")},
+        f"{name}a-b.onExit": "Succeeded",
     }
     failed = node(outcome, f"{name}a-b.hooks.failed")
     assert failed["inputs"]["parameters"][0]["value"] == "left"
