@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pipelines.check import (
+    containers,
     cron,
     fields,
     graph,
@@ -29,10 +30,10 @@ from pipelines.check.reading import Document, documents, line_and_column
 from pipelines.check.rules import RULES
 from pipelines.check.sources import Source
 
-_GROUP = "argoproj.io/"
+_GROUP, _VERSION = "argoproj.io/", "v1alpha1"
 # Kinds of Argo's whose fields are looked at, and no more.
 _FIELDS_ONLY = ("WorkflowEventBinding",)
-_OF_FLOWS = (structure, supplies, graph, texts, outputs, retries, pods, secrets, manifests, metrics, cron, sizes)
+_OF_FLOWS = (structure, supplies, graph, texts, outputs, retries, pods, containers, secrets, manifests, metrics, cron, sizes)
 _OF_LIBRARIES = (rights, reach)
 
 
@@ -73,9 +74,9 @@ def _enter(document: Document, library: Library) -> Iterator[Problem]:
             library.add(Flow(document, kind, clean, library, flawed=bool(problems)))
         else:
             library.others.setdefault(kind, []).append((document, clean))
-        if not group.startswith(_GROUP):
+        if group != f"{_GROUP}{_VERSION}":
             message = f"no {kind} is of {group or 'no group'}"
-            problems.append(Problem("unknown-kind", (*document.prefix, "apiVersion"), message, f"write {_GROUP}v1alpha1"))
+            problems.append(Problem("unknown-kind", (*document.prefix, "apiVersion"), message, f"write {_GROUP}{_VERSION}"))
         yield from problems
     elif group.startswith(_GROUP) and _looks_like_a_workflow(value):
         known = [*SPECS, *_FIELDS_ONLY]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import re
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 from pipelines.check.fields import near
 from pipelines.check.findings import Path, Problem
@@ -13,6 +15,9 @@ from pipelines.check.model import Call, Flow, Target
 from pipelines.language import parser
 from pipelines.language.errors import EvaluationError
 
+# A template: the kind and name of its object, and its own name.
+_Key: TypeAlias = tuple[str, str, str]
+T = TypeVar("T")
 RESULTS = ("Succeeded", "Failed", "Errored", "Skipped", "Omitted", "Daemoned", "AnySucceeded", "AllFailed")
 _OF_LOOPS = ("AnySucceeded", "AllFailed")
 _TERM = re.compile(r"([a-zA-Z0-9][-a-zA-Z0-9]*?)\.([A-Z][a-zA-Z]+)|([a-zA-Z0-9][-a-zA-Z0-9]*)")
@@ -131,9 +136,9 @@ def _container_set(target: Target) -> Iterator[Problem]:
         yield Problem("bad-output", path, "with inputs or outputs, one of the containers must be named main", "name it main")
 
 
-def _ring(waiting: Mapping[str, Iterable[str]]) -> list[str] | None:
+def _ring(waiting: Mapping[T, Iterable[T]]) -> list[T] | None:
     """Names that wait for each other, if there are any."""
-    done: set[str] = set()
+    done: set[T] = set()
     for start in waiting:
         stack = [(start, iter(waiting[start]))] if start not in done else []
         trail = {start: None}
@@ -153,20 +158,35 @@ def _ring(waiting: Mapping[str, Iterable[str]]) -> list[str] | None:
 
 
 def _recursion(flow: Flow) -> Iterator[Problem]:
-    """Templates that call themselves whatever happens: Argo stops them at a depth of 100, in Error."""
-    always: dict[str, list[str]] = {}
-    places: dict[tuple[str, str], Call] = {}
-    for target in flow.listed:
+    """Templates that call themselves whatever happens, also those of other objects: Argo stops them at a depth of 100, in Error."""
+    always: dict[_Key, list[_Key]] = {}
+    places: dict[tuple[_Key, _Key], Call] = {}
+    pending = deque(flow.listed)
+    while pending:
+        target = pending.popleft()
+        key = _key(target)
+        if key in always:
+            continue
+        always[key] = []
         for call in target.calls:
-            name = call.holder.get("template", "")
-            if name in flow.templates and _surely_runs(call):
-                always.setdefault(target.name, []).append(name)
-                places.setdefault((target.name, name), call)
-    ring = _ring({name: always.get(name, []) for name in flow.templates})
-    if ring:
-        call = places[(ring[0], ring[1])]
-        message = f"these templates call each other without a condition: {' -> '.join(ring)}"
-        yield Problem("endless-recursion", call.path, message, "add a when that becomes false, as the controller stops at a depth of 100")
+            inner = target.flow.called(call.holder, call.path) or None
+            if inner and inner.name and _surely_runs(call):
+                always[key].append(_key(inner))
+                places.setdefault((key, _key(inner)), call)
+                pending.append(inner)
+    ring = _ring(always)
+    own = (flow.kind, flow.name)
+    if not ring or min(key[:2] for key in ring) != own:
+        return  # of several objects, one tells
+    edge = next(edge for edge in itertools.pairwise(ring) if edge[0][:2] == own)
+    names = [name if (kind, home) == own else f"{home}/{name}" for kind, home, name in ring]
+    message = f"these templates call each other without a condition: {' -> '.join(names)}"
+    fix = "add a when that becomes false, as the controller stops at a depth of 100"
+    yield Problem("endless-recursion", places[edge].path, message, fix)
+
+
+def _key(target: Target) -> _Key:
+    return target.flow.kind, target.flow.name, target.name
 
 
 def _surely_runs(call: Call) -> bool:

@@ -1,4 +1,4 @@
-"""Resource templates: manifests that cannot be read, and types that change when tags are replaced."""
+"""Resource templates and the like: manifests that cannot be read, types that change when tags are replaced, servers that nobody names."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import Any
 from pipelines.check.findings import Path, Problem, UnreadableInput
 from pipelines.check.model import Flow, Target
 from pipelines.check.reading import Document, Place, documents
+from pipelines.language import selectors
+from pipelines.language.errors import EvaluationError
 
 _TAG = re.compile(r"\{\{.*?\}\}", re.DOTALL)
 _STAND_IN = re.compile(r"argotag(\d+)")
@@ -33,11 +35,28 @@ def problems(flow: Flow) -> Iterator[Problem]:
     for target in flow.every:
         if target.kind == "resource":
             yield from _resource(target, (*target.path, "resource"))
+        yield from _elsewhere(target)
+
+
+def _elsewhere(target: Target) -> Iterator[Problem]:
+    """What is asked of others than the cluster: of a server, of a bucket, of a repository."""
+    url = target.template.get("http", {}).get("url", "https://")
+    if not url.startswith(("http://", "https://", "{{")):
+        yield Problem("unknown-value", (*target.path, "http", "url"), f"{url!r} names no server", "begin it with http:// or https://")
+    listed = target.template.get("data", {}).get("source", {}).get("artifactPaths", {})
+    if "s3" in listed and not listed["s3"].get("bucket"):
+        where = (*target.path, "data", "source", "artifactPaths", "s3", "bucket")
+        yield Problem("missing-field", where, "the default repository's bucket is not used to list artifacts", "write bucket")
+    for number, artifact in enumerate(target.inputs("artifacts")):
+        if artifact.get("git", {}).get("singleBranch") and not artifact["git"].get("branch"):
+            where = (*target.path, "inputs", "artifacts", number, "git", "branch")
+            yield Problem("missing-field", where, "nothing says which branch is the single one", "write branch")
 
 
 def _resource(target: Target, path: Path) -> Iterator[Problem]:
     resource = target.template["resource"]
     text, action = resource.get("manifest", ""), resource.get("action", "")
+    yield from _conditions(target, resource, path)
     if text and "manifestFrom" in resource:
         yield Problem("bad-manifest", (*path, "manifestFrom"), "a resource has a manifest or a manifestFrom", "remove one of the two")
     if not text:
@@ -53,6 +72,21 @@ def _resource(target: Target, path: Path) -> Iterator[Problem]:
     for document in found:
         yield from _whole(document.value, action, bool(resource.get("flags")), (*path, "manifest"))
         yield from _types(document, text, tags, (*path, "manifest"))
+
+
+def _conditions(target: Target, resource: Mapping[str, Any], path: Path) -> Iterator[Problem]:
+    deletes = resource.get("action") == "delete"
+    for field in ("successCondition", "failureCondition"):
+        text = resource.get(field, "")
+        if text and deletes:
+            yield Problem("misplaced-field", (*path, field), "what is deleted has no condition: the step fails", "remove it")
+        elif text and "{{" not in text:
+            try:
+                selectors.parsed(text)
+            except EvaluationError as error:
+                yield Problem("broken-condition", (*path, field), str(error), "write such as status.succeeded > 0, status.phase == Done")
+    if deletes and target.outputs("parameters"):
+        yield Problem("bad-output", (*target.path, "outputs"), "what is deleted has no outputs: the step fails", "remove them")
 
 
 @functools.lru_cache(maxsize=64)

@@ -64,6 +64,9 @@ error   backoff-without-duration  a backoff without duration: every retry ends i
 warning backoff-without-limit     a backoff without a limit: Argo does not wait
 warning max-duration-too-short    no time is left for a retry after the step's own deadline
 error   missing-image             a container without an image
+error   bad-image                 an image's name that nobody can pull
+warning command-with-blanks       a command that is a whole line and not the name of a program
+warning duplicate-port            a port of a container that is there twice
 error   unknown-volume            a volume that is mounted and not declared
 warning unused-volume             a volume that is declared and not mounted
 error   mount-collision           two things at one path
@@ -73,6 +76,7 @@ error   bad-manifest              a resource manifest that cannot be read
 error   manifest-type             a number that becomes text in a manifest
 warning manifest-text             text that may become a number in a manifest
 warning host-path                 a volume that is a folder of the node
+error   root-refused              a container that must not run as root and is told to
 warning root-user                 a container that runs as root or privileged
 warning plain-secret              a password or key in plain text
 error   argument-size             a text that is too long for a process's argument or environment

@@ -17,12 +17,18 @@ _PARAMETER_NAME = re.compile(r"[-a-zA-Z0-9_]+")
 _OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 # What may be part of the name of a step or an output: it is replaced before the name is looked at.
 _TAG = re.compile(r"\{\{ *(inputs|workflow)\.[^{}]*\}\}")
+_LABEL = re.compile(r"(?:[A-Za-z0-9](?:[-\w.]{0,61}[A-Za-z0-9])?)?", re.ASCII)
+_DISPLAY_NAME = "workflows.argoproj.io/display-name"
+_SHOWN = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9.-]{0,61}[a-zA-Z0-9]")
 _LONGEST = {"CronWorkflow": 52}
 
 
 def problems(flow: Flow) -> Iterator[Problem]:
     """What is wrong with the names and references of a workflow."""
     yield from _object_name(flow)
+    yield from _labels(flow.value.get("metadata", {}).get("labels", {}), (*flow.document.prefix, "metadata", "labels"))
+    yield from _labels(flow.spec.get("workflowMetadata", {}).get("labels", {}), (*flow.path, "workflowMetadata", "labels"))
+    yield from _no_room(flow, flow.spec, flow.path)
     yield from _entry(flow)
     yield from _names(flow.spec.get("templates", []), (*flow.path, "templates"), "template", _FIELD_NAME)
     yield from _parameters(flow.spec.get("arguments", {}), (*flow.path, "arguments"))
@@ -44,6 +50,13 @@ def _object_name(flow: Flow) -> Iterator[Problem]:
         yield Problem(
             "bad-name", (*path, "generateName"), f"{generated!r} begins no name of an object", "write small letters, digits and -"
         )
+
+
+def _labels(labels: Mapping[str, Any], path: Path) -> Iterator[Problem]:
+    for name, value in labels.items():
+        if "{{" not in value and not _LABEL.fullmatch(value):
+            fix = "write at most 63 letters, digits, -, _ and ., the first and the last a letter or a digit; or make it an annotation"
+            yield Problem("bad-name", (*path, name), f"{value!r} is no value of a label", fix)
 
 
 def _entry(flow: Flow) -> Iterator[Problem]:
@@ -130,6 +143,11 @@ def _unique(items: Sequence[Mapping[str, Any]], path: Path, what: str) -> Iterat
             yield Problem("duplicate-name", (*path, again, "name"), f"there are {count} of the {what} {name!r}", "rename one of them")
 
 
+def _no_room(flow: Flow, holder: Mapping[str, Any], path: Path) -> Iterator[Problem]:
+    if holder.get("parallelism") == 0 and not flow.flawed:
+        yield Problem("unknown-value", (*path, "parallelism"), "with 0, nothing ever starts", "write 1 or more, or remove it")
+
+
 def _parameters(held: Mapping[str, Any], path: Path) -> Iterator[Problem]:
     for kind in ("parameters", "artifacts"):
         yield from _names(held.get(kind, []), (*path, kind), kind.removesuffix("s"), _PARAMETER_NAME)
@@ -140,6 +158,11 @@ def _template(target: Target) -> Iterator[Problem]:
     if len(kinds) != 1:
         message = f"this template is {' and '.join(kinds)}" if kinds else "this template does nothing"
         yield Problem("template-kind", target.path, message, f"write one of {', '.join(KINDS)}")
+    yield from _no_room(target.flow, target.template, target.path)
+    shown = target.template.get("annotations", {}).get(_DISPLAY_NAME, "")
+    if shown and "{{" not in shown and not _SHOWN.fullmatch(shown):
+        fix = "write 2 to 63 letters, digits, - and ."
+        yield Problem("bad-name", (*target.path, "annotations", _DISPLAY_NAME), f"{shown!r} is no name for a node", fix)
     for section in ("inputs", "outputs"):
         yield from _parameters(target.template.get(section, {}), (*target.path, section))
     for field in ("volumes", "initContainers", "sidecars"):
@@ -157,7 +180,7 @@ def _template(target: Target) -> Iterator[Problem]:
 def _misplaced(target: Target) -> Iterator[Problem]:
     holds = target.kind in HOLDERS
     given = target.template.get("activeDeadlineSeconds", 1)
-    if str(given).lstrip("+-").isdigit() and int(given) <= 0:
+    if str(given).lstrip("+-").isdigit() and int(given) <= 0 and not target.flow.flawed:
         yield Problem("bad-duration", (*target.path, "activeDeadlineSeconds"), f"{given} s is no time for anything", "write more than 0")
     for field, fits in (("activeDeadlineSeconds", not holds), ("timeout", not holds), ("parallelism", holds)):
         if field in target.template and not fits and target.kind:

@@ -25,6 +25,7 @@ _EVENTS = ("request.method", "request.url", "request.body", "response.statusCode
 _OF_RETRY = Scope.of(dict.fromkeys(("retries", *scope.LAST_RETRY)))
 # Parts of a workflow that go into each of its pods, with what is known there.
 _OF_PODS, _KNOWN_TO_PODS = ("volumes", "podSpecPatch", "podMetadata"), ("steps.", "tasks.", "inputs.", "item", "pod.")
+_KNOWN_TO_DEFAULTS = ("steps.", "tasks.", "inputs.artifacts.", "outputs.", "item", "pod.", "node.", "lastRetry.", "retries")
 _APART = ("steps", "dag", "metrics", "retryStrategy")
 
 
@@ -54,8 +55,16 @@ class _Reader:
         retried = outer.with_names(dict.fromkeys(("retries", *scope.LAST_RETRY)))
         yield from self.retry(spec.get("retryStrategy", {}), (*path, "retryStrategy"), retried)
         yield from self.retry(self.flow.defaults.get("retryStrategy", {}), (*path, "templateDefaults", "retryStrategy"), retried)
+        yield from self._defaults(outer)
         for _, where, hook in hooks(spec, path):
             yield from self.hook(hook, where, at_the_end)
+
+    def _defaults(self, outer: Scope) -> Iterator[Problem]:
+        """Texts that go into every template: they may name what any of these has."""
+        inputs = {f"inputs.parameters.{one.get('name')}": None for target in self.flow.every for one in target.inputs("parameters")}
+        own = outer.with_names(inputs, *_KNOWN_TO_DEFAULTS)
+        body = {key: value for key, value in self.flow.defaults.items() if key not in _APART}
+        yield from self.texts(body, (*self.flow.path, "templateDefaults"), own)
 
     def template(self, target: Target, outer: Scope) -> Iterator[Problem]:
         """All texts of a template."""

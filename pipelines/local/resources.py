@@ -12,9 +12,9 @@ from typing import Any
 
 import yaml
 
-from pipelines.language import gotext
+from pipelines.language import gotext, selectors
 from pipelines.language.errors import EvaluationError
-from pipelines.local import commands, selectors
+from pipelines.local import commands
 from pipelines.local.errors import Problem
 
 _ACTIONS = ("get", "create", "apply", "delete", "replace", "patch")

@@ -20,7 +20,7 @@ JUSTIFIED = {
         {"skipped-output", "unused-template"},
         "that no caller hands over 1 or 2 cannot be seen; return-1 is called by nobody",
     ),
-    "fun-with-gifs.yaml": ({"missing-field"}, "its generateName is among the labels: the API server refuses it"),
+    "fun-with-gifs.yaml": ({"missing-field", "bad-name"}, "its generateName is among the labels: the API server refuses it"),
     "http-success-condition.yaml": ({"unused-template"}, "http-headers-contains-cloudflare is called by nobody"),
     "k8s-jobs.yaml": ({"missing-field"}, "its name is inside an annotation's text: the API server refuses it"),
     "k8s-patch-json-workflow.yaml": ({"duplicate-key"}, "annotations are there twice, and the first are lost"),

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from pipelines import local
+from pipelines.language import selectors
 from pipelines.language.errors import EvaluationError
-from pipelines.local import selectors
 
 OBJECT = {"status": {"phase": "Running", "succeeded": 3, "ready": True, "list": [{"a": "x"}]}, "metadata": {"name": "n"}}
 
