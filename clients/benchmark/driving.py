@@ -15,7 +15,8 @@ from clients.benchmark.samples import Samples
 from clients.benchmark.transport import Pool, Transport
 
 # A server that has answered nothing for this many deadlines is given up, where only a number of calls ends the run.
-_DEADLINES_TO_GIVE_UP = 2
+# It may come back within the least of these times, however short the deadline is.
+DEADLINES_TO_GIVE_UP, LEAST_PATIENCE_S = 2, 20.0
 _TELL_S = 0.2
 # Between the word to start and the start, so that a thread or a process has time to hear it.
 LEAD_NS = 20_000_000
@@ -55,7 +56,7 @@ def drive(
 ) -> tuple[Samples, Ended]:
     """Make the calls of a load from `start_ns` on. `tell` hears now and then how many have ended."""
     samples = Samples.of(load, pool.rows, start_ns)
-    patience_ns = _DEADLINES_TO_GIVE_UP * deadline_s * 1e9 if load.duration_ns is None else None
+    patience_ns = max(DEADLINES_TO_GIVE_UP * deadline_s, LEAST_PATIENCE_S) * 1e9 if load.duration_ns is None else None
     watch = _Watch(samples, patience_ns, asked)
     time.sleep(max(0, start_ns - time.perf_counter_ns()) / 1e9)
     busy_ns = -time.process_time_ns()
@@ -65,10 +66,14 @@ def drive(
     return samples, Ended(asked.is_set(), watch.gave_up, busy)
 
 
+def _new_event() -> threading.Event:
+    return threading.Event()
+
+
 @contextmanager
 def heard() -> Iterator[threading.Event]:
     """An event that Ctrl-C sets while the block runs; a second one interrupts. Python hears signals in its main thread only."""
-    asked = threading.Event()
+    asked = _new_event()
     if threading.current_thread() is not threading.main_thread():
         yield asked
         return

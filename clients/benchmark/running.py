@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
 
 from clients.benchmark.data.requests import Requests, prepare
 from clients.benchmark.driving import LEAD_NS, Ended, drive, heard
@@ -16,7 +18,10 @@ from clients.benchmark.pool import Pool
 from clients.benchmark.samples import Samples
 from clients.benchmark.settings import Settings
 from clients.benchmark.summary import Result, summarise
-from clients.benchmark.transport import Transport, connect
+from clients.benchmark.transport import Endpoint, connect
+
+# A server that says nothing for so long when asked for the model is not well.
+_LEAST_ASKING_S = 5.0
 
 
 def _silent(done: int) -> None:
@@ -32,20 +37,22 @@ def run(settings: Settings, tell: Callable[[int], None] = _silent) -> Result:
     """
     try:
         settings.load()  # refuses a schedule that is none before anything is asked of the server
-        transport = connect(settings.transport, settings.endpoint())
-        try:
+        with closing(connect(settings.transport, _asking(settings.endpoint()))) as transport:
             model = describe(settings, transport)
-            requests, pool = prepared_pool(settings, model)
-            judge = Judge.of(settings, model.outputs, requests)
-            with heard() as asked:
-                samples, ended = _send(settings, model, transport, pool, asked, tell)
-        finally:
-            transport.close()
+        requests, pool = prepared_pool(settings, model)
+        judge = Judge.of(settings, model.outputs, requests)
+        with heard() as asked:
+            samples, ended = _send(settings, model, pool, asked, tell)
     except KeyboardInterrupt:
         raise Interrupted("interrupted before the first request") from None
     if settings.save_answers is not None:
         expected.save(settings.save_answers, outputs_by_row(samples.answers, requests), int(requests.rows.sum()))
     return summarise(settings, model, requests, samples, ended, judge.judge(samples.answers))
+
+
+def _asking(endpoint: Endpoint) -> Endpoint:
+    """Where the server is asked what it serves: the deadline of the load's calls is not meant for that."""
+    return replace(endpoint, deadline_s=max(endpoint.deadline_s, _LEAST_ASKING_S), one_in_flight=True)
 
 
 def prepared_pool(settings: Settings, model: Model) -> tuple[Requests, Pool]:
@@ -54,14 +61,13 @@ def prepared_pool(settings: Settings, model: Model) -> tuple[Requests, Pool]:
     return requests, Pool(requests.bodies, requests.rows)
 
 
-def _send(
-    settings: Settings, model: Model, transport: Transport, pool: Pool, asked: Stop, tell: Callable[[int], None]
-) -> tuple[Samples, Ended]:
+def _send(settings: Settings, model: Model, pool: Pool, asked: Stop, tell: Callable[[int], None]) -> tuple[Samples, Ended]:
     if settings.processes > 1:
         from clients.benchmark.processes import drive_all
 
         return drive_all(settings, model, asked, tell)
-    transport.connect(pool)
     load = settings.load()
-    start_ns = time.perf_counter_ns() + (LEAD_NS if load.is_open else 0)
-    return drive(load, transport, pool, settings.deadline_s, start_ns, asked, tell)
+    with closing(connect(settings.transport, settings.endpoint())) as transport:
+        transport.connect(pool)
+        start_ns = time.perf_counter_ns() + (LEAD_NS if load.is_open else 0)
+        return drive(load, transport, pool, settings.deadline_s, start_ns, asked, tell)

@@ -136,7 +136,6 @@ class Settings:
                 raise BadInput(f"{flag}: expected one of {', '.join(known)}, got {value!r}")
         if self.data_file is None and not self.generate:
             raise BadInput("-d/--data_file: expected a file of rows; or --generate, to have rows made up from the signature")
-        ramps = isinstance(self.rate, tuple) or isinstance(self.concurrency, tuple)
         table = [
             (self.generate and self.data_file is not None, "-d/--data_file and --generate", "rows are read or made up"),
             (self.generate and self.label is not None, "--generate and --label", "rows that are made up have no labels"),
@@ -149,14 +148,21 @@ class Settings:
         for both, flags, why in table:
             if both:
                 raise BadInput(f"{flags}: expected one of them, got both; {why}")
+        self._check_companions()
+        if not isinstance(self.concurrency, tuple) and self.rate is None and self.schedule_file is None:
+            self._check_shares("--concurrency", self.concurrency)
+
+    def _check_companions(self) -> None:
+        """What goes together, and what does not go alone."""
+        if self.transport == "rest" and self.compression != "none":
+            raise BadInput(f"--compression {self.compression}: expected together with gRPC, got --transport rest")
+        ramps = isinstance(self.rate, tuple) or isinstance(self.concurrency, tuple)
         if ramps != bool(self.ramp_s):
             raise BadInput("--ramp: expected together with FROM..TO of --rate or --concurrency, and not without; got one of the two")
         if (self.cert_file is None) != (self.key_file is None):
             raise BadInput("--cert and --key: expected both or neither, got one")
         if self.rate is None and self.arrivals != "constant":
             raise BadInput(f"--arrivals {self.arrivals}: expected together with --rate, got no rate")
-        if not isinstance(self.concurrency, tuple) and self.rate is None and self.schedule_file is None:
-            self._check_shares("--concurrency", self.concurrency)
 
     def _check_shares(self, flag: str, value: int) -> None:
         if value < self.processes:

@@ -57,6 +57,7 @@ class Drive:
         self._batch = Batch(sink)
         self._in_flight: set[asyncio.Task[None]] = set()
         self._ended = asyncio.Event()
+        self._leaving = False
         self._broken: BaseException | None = None
 
     async def run(self) -> None:
@@ -69,6 +70,8 @@ class Drive:
             while self._in_flight and not self._stop.is_set() and self._broken is None:
                 await asyncio.wait(self._in_flight, timeout=_LOOK_S)
         finally:
+            # A call that is cancelled may end with a failure in place of the cancellation; its caller must not go on.
+            self._leaving = self._course.over = True
             left = [sending, *self._in_flight]
             for task in left:
                 task.cancel()
@@ -131,6 +134,9 @@ class Drive:
             self._sink.abandoned(1)
             raise
         end_ns = _now()
+        if self._leaving:
+            self._sink.abandoned(1)
+            return True
         if isinstance(answer, Failure):
             self._sink.failed(answer.status, answer.details, number, due_ns, sent_ns, end_ns)
             return answer.status != "UNAVAILABLE"

@@ -10,7 +10,7 @@ import grpc
 import numpy as np
 import pytest
 
-from clients.benchmark import BadInput, NothingSucceeded, Settings, run, summary
+from clients.benchmark import BadInput, NothingSucceeded, Settings, driving, run, summary
 
 
 def settings(server, path, batch_size=1, num_iteration=40, warm_up_iteration=10, **others):
@@ -195,7 +195,8 @@ def test_a_call_without_an_answer_has_failed_at_its_deadline(server, rows):
     assert result.latency_ms.mean * 29 / 1000 <= result.duration_s - 1.5
 
 
-def test_a_server_that_no_longer_answers_is_given_up(server, rows):
+def test_a_server_that_no_longer_answers_is_given_up(server, rows, monkeypatch):
+    monkeypatch.setattr(driving, "LEAST_PATIENCE_S", 0.0)
     never = threading.Event()
     server.before_answer = lambda call: never.wait(60) if call > 35 else None
     try:
