@@ -56,6 +56,12 @@ class Calls:
         """The tags of calls under way that began before an instant."""
         return np.flatnonzero((self._begun_ns > 0) & (self._begun_ns < instant_ns))
 
+    @property
+    def oldest_ns(self) -> int:
+        """When the oldest call under way began; far in the future where there is none."""
+        begun_ns = self._begun_ns[self._begun_ns > 0]
+        return int(begun_ns.min(initial=np.iinfo(np.int64).max))
+
     def _turn(self) -> None:
         """Go on in the next part of the table in which no call is under way, or in a larger table."""
         size = len(self._tags)

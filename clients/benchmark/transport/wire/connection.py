@@ -237,7 +237,7 @@ class Connection:
             first = bytes(self._view[self._start : min(self._filled, self._start + 24)])
             raise ProtocolError(f"expected SETTINGS, got {first!r}: is this the server's gRPC side, and the same use of TLS?")
         view = self._view[: self._filled]
-        while True:
+        while self._start < self._filled:
             if self._block is None and self._template and self._read_run(self._template):
                 continue
             if self._template and self._block is None and self._template.begins(self._octets[self._start : self._filled]):

@@ -19,8 +19,9 @@ from clients.benchmark.transport.wire.tally import Tally
 
 # A call that a server would not look at is made anew so often.
 _MOST_MOVES = 3
-# Answered calls are told so many at a time: a sink works on arrays. No more than these come at once.
-_MOST_UNTOLD = 16_384
+# Answered calls are told so many at a time, if no more than the other number came at once: a sink works on arrays, but what is due
+# must not wait long for it.
+_UNTOLD, _MOST_UNTOLD = 256, 16_384
 
 NONE: Integers = np.zeros(0, np.int64)
 
@@ -36,6 +37,8 @@ class Dispatcher:
         self._moves: Counter[int] = Counter()
         self._pool, self._message, self._wheel = pool, message, wheel
         self._deadline_ns, self._sink = deadline_ns, sink
+        # No call's deadline is over before.
+        self._expire_ns = 0
         self._tally = Tally(sink, len(pool.rows))
         # Answered calls that the sink has not been told: number, due, sent, place, end.
         self._untold = np.zeros((5, _MOST_UNTOLD), np.int64)
@@ -105,12 +108,16 @@ class Dispatcher:
 
     def expire(self, lines: list[Line], now_ns: int) -> None:
         """End the calls whose deadline is over."""
-        late = self.calls.begun_before(now_ns - self._deadline_ns)
+        if now_ns < self._expire_ns:
+            return
+        late = self.calls.begun_before(now_ns - self._deadline_ns + 1)
         if len(late):
             self.waiting = self.waiting[~np.isin(self.waiting, late)]
             for line in lines:
                 line.connection.cancel(late)
             self._refuse(late, Refusal("DEADLINE_EXCEEDED", f"no answer within {self._deadline_ns / 1e9:g} s"), now_ns)
+
+        self._expire_ns = min(self.calls.oldest_ns, now_ns) + self._deadline_ns
 
     def tell(self) -> None:
         """Tell the sink which calls were answered since it was last told."""
@@ -142,6 +149,8 @@ class Dispatcher:
         untold = self._untold[:, self._untold_count : self._untold_count + count]
         untold[:4], untold[4] = ended, now_ns
         self._untold_count += count
+        if self._untold_count >= _UNTOLD:
+            self.tell()
         if self._moves:
             self._forget_moves(tags)
         places: Integers = ended[3]
