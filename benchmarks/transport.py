@@ -4,7 +4,7 @@
 
 The client has the first core, the server (benchmarks/constant_server, built by go) another. A request has one row of 39 columns. Shown is
 the best of some rounds, in each of which everything runs once. ghz is used where it is on the path:
-`go install github.com/bojand/ghz/cmd/ghz@latest`.
+`go install github.com/bojand/ghz/cmd/ghz@latest`. On a machine that has other work, `chrt -f 5 python benchmarks/transport.py 0.7 4`.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ from clients.benchmark.transport import Endpoint, connect
 from clients.serving import messages, tensors
 
 SECONDS, ROUNDS, WARM_UP_S = 1.0, 3, 0.1
+# A real-time process (see chrt) that has just been busy would be stopped for a while by the kernel.
+SETTLE_S = 1.2
 IN_FLIGHT, RATE = 32, 50_000.0
 STALL_RATE, STALL_S = 1000.0, 5.0
 PROTO = """syntax = "proto3"; package tensorflow.serving;
@@ -122,6 +124,7 @@ def drive(shape: str, transport: str, address: str, seconds: float) -> None:
     load = Load(LOADS[shape], duration_ns=int(seconds * 1e9), warm_up_ns=int(WARM_UP_S * 1e9))
     client = connect(transport, Endpoint(address, one_in_flight=shape == "one"))
     client.connect(pool)
+    time.sleep(SETTLE_S)
     sink, start_ns = Sink(), time.perf_counter_ns()
     client.drive(Course(load, start_ns), pool, sink, threading.Event())
     client.close()

@@ -14,6 +14,7 @@ import (
 	"log"
 	"net"
 	"os"
+	"syscall"
 	"time"
 
 	"golang.org/x/net/http2/hpack"
@@ -23,6 +24,7 @@ const (
 	preface     = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 	frameHeader = 9
 	window      = 1<<31 - 1
+	looks       = 400
 
 	data, headers, settings, ping, windowUpdate, continuation = 0, 1, 4, 6, 8, 9
 
@@ -113,6 +115,10 @@ func (s *server) serve(conn net.Conn) error {
 	if _, err := io.ReadFull(conn, buffer[:len(preface)]); err != nil || string(buffer[:len(preface)]) != preface {
 		return fmt.Errorf("not HTTP/2: %q (%v)", buffer[:len(preface)], err)
 	}
+	raw, err := conn.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		return err
+	}
 	c := &connection{server: s, open: map[uint32]string{}, room: 65535}
 	c.decoder = hpack.NewDecoder(4096, func(field hpack.HeaderField) {
 		if field.Name == ":path" {
@@ -130,7 +136,7 @@ func (s *server) serve(conn net.Conn) error {
 			}
 			c.out = c.out[:0]
 		}
-		count, err := conn.Read(buffer[filled:])
+		count, err := readSoon(raw, buffer[filled:])
 		if err != nil {
 			return err
 		}
@@ -143,6 +149,22 @@ func (s *server) serve(conn net.Conn) error {
 		copy(buffer, buffer[used:filled])
 		filled -= used
 	}
+}
+
+// readSoon looks for bytes some hundred times before it sleeps: waking the server up costs the client that sends to it.
+func readSoon(raw syscall.RawConn, into []byte) (count int, failure error) {
+	err := raw.Read(func(file uintptr) bool {
+		for range looks {
+			if count, failure = syscall.Read(int(file), into); failure != syscall.EAGAIN {
+				return true
+			}
+		}
+		return false
+	})
+	if err == nil && failure == nil && count == 0 {
+		err = io.EOF
+	}
+	return count, errors.Join(err, failure)
 }
 
 // take handles the whole frames that octets begin with, and returns their length.
