@@ -71,6 +71,18 @@ def _run(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("more", nargs="*", type=Path, metavar="FILE", help="further YAML files, of what the workflow refers to")
     _parameter(verb, "a parameter's value for this run; repeat for more")
     _workspace(verb)
+    verb.add_argument(
+        "--executor",
+        choices=("process", "docker", "podman"),
+        default="process",
+        help="run a step as a process of this machine, or its image in a container [%(default)s]",
+    )
+    verb.add_argument(
+        "--paths",
+        choices=("mount", "rewrite"),
+        help="how a process finds /data/x in the run's folder: by a root of its own, or by this machine's path in its command"
+        " [mount, where the machine allows it]",
+    )
     verb.add_argument("--dry-run", action="store_true", help="print what would run, with every condition that is already decided")
     verb.add_argument("--json", action="store_true", help="print the finished Workflow object, as kubectl does on a cluster")
     verb.add_argument("--keep-serving", action="store_true", help="leave the model server up at the end")

@@ -108,7 +108,7 @@ def run_workflow(options: argparse.Namespace) -> int:
     values = _values(workflow) | given
     output = _output_folder(workspace, values) if ours else None
     if output is None:
-        run = _run(submitted, given, workspace, ours, objects)
+        run = _run(submitted, given, workspace, options, objects, ours)
         return _end(run, workspace, None, (), options.json)
     serving = release.serving(output) is not None
     keep = options.keep_serving or serving
@@ -116,7 +116,7 @@ def run_workflow(options: argparse.Namespace) -> int:
         if setting in values:
             release.require_free_port(contract.parse(setting, contract.PORT, values[setting]), setting)
     try:
-        run = _run(submitted, given, workspace, ours, objects)
+        run = _run(submitted, given, workspace, options, objects, ours)
         server = release.serving(output) if keep else None
     except (local.BusyWorkspace, local.RefusedWorkflow):
         keep = True  # nothing was started: a server of this workspace is that of the run that holds it
@@ -128,9 +128,12 @@ def run_workflow(options: argparse.Namespace) -> int:
     return _end(run, workspace, output / "evidence" / run.uid, rows, options.json)
 
 
-def _run(workflow: Mapping[str, Any], given: Mapping[str, str], workspace: Path, ours: bool, objects: Objects) -> local.Run:
+def _run(
+    workflow: Mapping[str, Any], given: Mapping[str, str], workspace: Path, options: argparse.Namespace, objects: Objects, ours: bool
+) -> local.Run:
+    means = {"executor": options.executor, "path_means": options.paths}
     if not ours:
-        return local.run(workflow, objects=objects, parameters=given, workspace=workspace)
+        return local.run(workflow, objects=objects, parameters=given, workspace=workspace, **means)
     os.environ.pop("KUBERNETES_SERVICE_HOST", None)  # the steps run beside us, not as pods, also where we are in one
     return local.run(
         workflow,
@@ -138,6 +141,7 @@ def _run(workflow: Mapping[str, Any], given: Mapping[str, str], workspace: Path,
         parameters=given,
         workspace=workspace,
         again=(STARTS_THE_SERVER,),
+        **means,
         **_places(workspace, ours),
     )
 

@@ -46,6 +46,24 @@ def rewrite(value: Any, mapping: Mapping[str, str]) -> Any:
     return _rewritten(value, _pattern(mapping), mapping) if mapping else value
 
 
+def located(spec: Mapping[str, Any], volumes: Mapping[str, str]) -> dict[str, Any]:
+    """A workflow's spec with the folder of each mount, for containers that have a root of their own: its text stays as it is."""
+    found = _folders(spec, volumes)
+
+    def template(one: Mapping[str, Any]) -> dict[str, Any]:
+        if not templates.is_pod(one):
+            return templates.with_holders(
+                one, lambda holder, _: {**holder, "inline": template(holder["inline"])} if "inline" in holder else holder
+            )
+
+        def container(inner: Mapping[str, Any]) -> Mapping[str, Any]:
+            return _container(inner, {}, mounts({"container": inner}, found))
+
+        return templates.with_containers(templates.with_mounts(one), container)
+
+    return {**spec, "templates": [template(one) for one in spec.get("templates") or []]}
+
+
 def localize(spec: Mapping[str, Any], extra: Mapping[str, str], volumes: Mapping[str, str]) -> dict[str, Any]:
     """A workflow's spec whose text names this machine's paths.
 

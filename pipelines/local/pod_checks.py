@@ -11,18 +11,20 @@ from pipelines.local import configs, data, paths, resources, stored, templates
 from pipelines.local.errors import Problem
 from pipelines.local.references import Objects
 
+Missing = Callable[[str, Mapping[str, str], str], bool]
+
 
 @dataclass(frozen=True)
 class Around:
     """What stands around a template: the workflow's spec, the objects among the files, and the caller's folders for volumes.
 
-    `missing(command, environment, working folder)` tells whether a command does not exist where pods run.
+    `missing(command, environment, working folder)` tells whether a command does not exist where pods run; None: images are used.
     """
 
     spec: Mapping[str, Any]
     objects: Objects
     volumes: Mapping[str, str]
-    missing: Callable[[str, Mapping[str, str], str], bool]
+    missing: Missing | None
 
 
 def of_pod(around: Around, template: Mapping[str, Any], path: str) -> Iterator[Problem]:
@@ -39,8 +41,9 @@ def of_pod(around: Around, template: Mapping[str, Any], path: str) -> Iterator[P
     for inner, container in templates.containers(template):
         yield from configs.of_container(around.objects, container, f"{path}.{inner}")
         yield from _mounts(around, container, declared, f"{path}.{inner}")
-        yield from _command(around, container, f"{path}.{inner}")
-    yield from _artifacts(template, path)
+        if around.missing is not None:
+            yield from _command(around.missing, container, f"{path}.{inner}")
+    yield from _artifacts(template, path, has_image=around.missing is None)
 
 
 def _mounts(around: Around, container: Mapping[str, Any], declared: Mapping[str, Any], path: str) -> Iterator[Problem]:
@@ -56,19 +59,19 @@ def _mounts(around: Around, container: Mapping[str, Any], declared: Mapping[str,
             yield Problem(f"{where}.mountPath", "a path that is not known before the start is not supported")
 
 
-def _command(around: Around, container: Mapping[str, Any], path: str) -> Iterator[Problem]:
+def _command(missing: Missing, container: Mapping[str, Any], path: str) -> Iterator[Problem]:
     command = [gotext.any_string(part) for part in container.get("command") or []]
     if not command:
         yield Problem(f"{path}.command", "the image's own command is not known here; write it down")
     elif "{{" not in command[0] and paths.POD not in command[0]:
         own = {entry["name"]: gotext.any_string(entry.get("value")) for entry in container.get("env") or []}
-        if around.missing(command[0], own, container.get("workingDir", "")):
+        if missing(command[0], own, container.get("workingDir", "")):
             yield Problem(
                 f"{path}.command[0]", f"{command[0]!r} is no command of this machine (the image is not used); install it or change PATH"
             )
 
 
-def _artifacts(template: Mapping[str, Any], path: str) -> Iterator[Problem]:
+def _artifacts(template: Mapping[str, Any], path: str, has_image: bool) -> Iterator[Problem]:
     for place, artifact in enumerate((template.get("outputs") or {}).get("artifacts") or []):
         where = f"{path}.outputs.artifacts[{place}].path"
         for kind in ("http", "git"):
@@ -76,7 +79,7 @@ def _artifacts(template: Mapping[str, Any], path: str) -> Iterator[Problem]:
                 yield Problem(f"{path}.outputs.artifacts[{place}].{kind}", "uploads are only supported to S3 servers")
         if not artifact.get("path"):
             yield Problem(where, "an output of a container needs a path")
-        elif paths.OF_IMAGE.match(paths.in_container(artifact["path"])):
+        elif not has_image and paths.OF_IMAGE.match(paths.in_container(artifact["path"])):
             yield Problem(where, f"{paths.in_container(artifact['path'])} is part of the image, which is not used")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import re
 import shutil
 from collections.abc import Mapping
@@ -11,15 +12,14 @@ from typing import Any
 
 from pipelines.language import gotext
 from pipelines.language.errors import EvaluationError
-from pipelines.local import paths, stored, templates
+from pipelines.local import mounts, paths, stored, templates
 from pipelines.local.nodes import Node
 
 
-def lay_out(template: Mapping[str, Any], folder: Path, run_folder: Path, volumes: Mapping[str, Mapping[str, bytes]]) -> None:
-    """Fresh private folders, volumes with the files they begin with, the folders of outputs, and the input artifacts in their places."""
-    for name in ("volumes", "files"):
-        if (folder / name).exists():
-            shutil.rmtree(folder / name)
+def lay_out(template: Mapping[str, Any], folder: Path, volumes: Mapping[str, Mapping[str, bytes]]) -> None:
+    """Fresh private folders, and volumes with the files they begin with."""
+    for path in (*folder.glob("files*"), folder / "volumes"):
+        shutil.rmtree(path, ignore_errors=not path.exists())
     for name, files in volumes.items():
         _fill(folder / "volumes" / name, files)
     for _, container in templates.containers(template):
@@ -27,13 +27,26 @@ def lay_out(template: Mapping[str, Any], folder: Path, run_folder: Path, volumes
             if not Path(mount[paths.FOLDER]).is_file():
                 Path(mount[paths.FOLDER]).mkdir(parents=True, exist_ok=True)
     (folder / "files" / "tmp").mkdir(parents=True)
-    text = gotext.json_text([container for _, container in templates.containers(template)])
-    for path in declared_paths(template):
-        makes_it = re.search(rf"mkdir[^\n;&|]*{re.escape(str(path.parent))}(?![\w/.])", text)
-        (path.parent.parent if makes_it else path.parent).mkdir(parents=True, exist_ok=True)
+
+
+def place(template: Mapping[str, Any], run_folder: Path, view: mounts.View) -> None:
+    """The folders of outputs, and the input artifacts in their places, as the main container sees them."""
+    for path in writable(template):
+        view.place(path).mkdir(parents=True, exist_ok=True)
     for artifact in (template.get("inputs") or {}).get("artifacts") or []:
         if artifact.get("path"):
-            _place(artifact, run_folder)
+            _place(artifact, run_folder, view.place(artifact["path"]))
+
+
+def writable(template: Mapping[str, Any]) -> list[str]:
+    """The folders in which a template's inputs and outputs lie; that of an output which a step makes itself is left to it."""
+    text = gotext.json_text([container for _, container in templates.containers(template)])
+    found = []
+    for path in declared_paths(template):
+        folder = posixpath.dirname(path)
+        makes_it = re.search(rf"mkdir[^\n;&|]*{re.escape(folder)}(?![\w/.])", text)
+        found.append(posixpath.dirname(folder) if makes_it else folder)
+    return found
 
 
 def _fill(volume: Path, files: Mapping[str, bytes]) -> None:
@@ -42,8 +55,7 @@ def _fill(volume: Path, files: Mapping[str, bytes]) -> None:
         (volume / path).write_bytes(content)
 
 
-def _place(artifact: Mapping[str, Any], run_folder: Path) -> None:
-    target = Path(artifact["path"])
+def _place(artifact: Mapping[str, Any], run_folder: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     if artifact.get("raw"):
         target.write_text(str(artifact["raw"].get("data", "")))
@@ -55,7 +67,7 @@ def _place(artifact: Mapping[str, Any], run_folder: Path) -> None:
         target.chmod(int(artifact["mode"]))
 
 
-def outputs(node: Node, template: Mapping[str, Any], folder: Path, repository: Path) -> dict[str, Any]:
+def outputs(node: Node, template: Mapping[str, Any], folder: Path, repository: Path, view: mounts.View) -> dict[str, Any]:
     """The outputs that a pod has left; artifacts are copied beside its log and under their keys. Raises OSError where one is missing."""
     declared = template.get("outputs") or {}
     found: dict[str, Any] = {}
@@ -63,9 +75,9 @@ def outputs(node: Node, template: Mapping[str, Any], folder: Path, repository: P
         source = parameter.get("valueFrom") or {}
         if source.get("path"):
             told = {key: value for key, value in parameter.items() if key != "valueFrom"}
-            found.setdefault("parameters", []).append({**told, "value": _read(Path(source["path"]), source.get("default"))})
+            found.setdefault("parameters", []).append({**told, "value": _read(view.place(source["path"]), source.get("default"))})
     for artifact in declared.get("artifacts") or []:
-        path = Path(artifact["path"])
+        path = view.place(artifact["path"])
         if not path.exists() and artifact.get("optional"):
             continue
         kept = folder / "artifacts" / artifact["name"]
@@ -77,14 +89,14 @@ def outputs(node: Node, template: Mapping[str, Any], folder: Path, repository: P
     return found
 
 
-def declared_paths(template: Mapping[str, Any]) -> list[Path]:
+def declared_paths(template: Mapping[str, Any]) -> list[str]:
     """Where a template says that its inputs and outputs lie."""
     found = []
     for part in ("inputs", "outputs"):
         section = template.get(part) or {}
         found += [artifact.get("path") for artifact in section.get("artifacts") or []]
         found += [(parameter.get("valueFrom") or {}).get("path") for parameter in section.get("parameters") or []]
-    return [Path(path) for path in found if path]
+    return [path for path in found if path]
 
 
 def _read(path: Path, default: Any) -> str:

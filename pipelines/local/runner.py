@@ -10,12 +10,26 @@ import signal
 import threading
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pipelines.local import checks, configs, document, nodes, outline, pod_patch, references, state, templates, variables, waiting
+from pipelines.local import (
+    checks,
+    configs,
+    document,
+    engines,
+    executors,
+    nodes,
+    outline,
+    pod_patch,
+    references,
+    state,
+    templates,
+    variables,
+    waiting,
+)
 from pipelines.local import paths as local_paths
 from pipelines.local.containers import Containers
 from pipelines.local.display import Display, display_for
@@ -23,8 +37,8 @@ from pipelines.local.engine import Engine
 from pipelines.local.errors import Problem, RefusedWorkflow, StorageFailed
 from pipelines.local.memory import Memory
 from pipelines.local.nodes import Node, Nodes
-from pipelines.local.pod_checks import Around
-from pipelines.local.pods import Executor, Processes, is_missing
+from pipelines.local.pod_checks import Around, Missing
+from pipelines.local.pods import Executor, is_missing
 
 _TICK_S = 0.2
 _GRACE_S = 30.0
@@ -46,13 +60,31 @@ class Run:
 
 @dataclass(frozen=True)
 class _Plan:
-    """A workflow without problems: as submitted, and with this machine's paths in it."""
+    """A workflow without problems: whole, with the values for its parameters, and with this machine's paths in it."""
 
+    workflow: Mapping[str, Any]
     submitted: Mapping[str, Any]
-    local: Mapping[str, Any]
+    parameters: Mapping[str, str]
     objects: references.Objects
-    digest: str
-    notes: tuple[str, ...]
+    extra: Mapping[str, str]
+    volumes: Mapping[str, str]
+    places: Mapping[str, str]
+    means: executors.Means = "rewrite"
+    local: Mapping[str, Any] = field(default_factory=dict)
+
+    def by(self, means: executors.Means) -> _Plan:
+        """The plan of a run by a means."""
+        spec = self.workflow["spec"]
+        spec = local_paths.localize(spec, self.extra, self.volumes) if means == "rewrite" else local_paths.located(spec, self.volumes)
+        submitted = document.submitted({**self.workflow, "spec": spec}, self.parameters)
+        local, found = configs.with_parameters(submitted, self.objects, self.places)
+        _refuse(found)
+        return replace(self, means=means, local=local)
+
+    @property
+    def digest(self) -> str:
+        """The same for the same run."""
+        return state.digest(self.workflow, self.parameters, self.means)
 
 
 def problems_of(
@@ -95,21 +127,28 @@ def run(
     volumes: Mapping[str, Path] | None = None,
     again: Collection[str] = (),
     display: Display | None = None,
+    executor: executors.Kind = "process",
+    path_means: executors.Paths | None = None,
 ) -> Run:
     """Run a Workflow, a CronWorkflow or a WorkflowTemplate, or go on with its newest run if that has not finished.
 
     `objects` are those that the workflow may refer to. `parameters` take the place of the workflow's own; they are this machine's,
     and no path in them is rewritten. `paths` maps further container paths, `volumes` gives the folders of volumes by their names or
-    their claims' names. `again` names templates whose pods are run again when a run goes on, though they had succeeded: what they
-    started has gone with the interruption. Everything else is kept in WORKSPACE/runs. Raises RunnerError, before anything starts,
-    for a workflow that cannot run and for a workspace in use.
+    their claims' names. `again` names templates whose pods leave something running, and are run again when a run goes on, though
+    they had succeeded: what they started has gone with the interruption. `executor` and `path_means` say how containers run, and
+    find their paths: see `executors`. Everything else is kept in WORKSPACE/runs. Raises RunnerError, before anything starts, for a
+    workflow that cannot run and for a workspace in use.
     """
-    plan = _plan(workflow, objects, parameters or {}, _absolute(paths), _absolute(volumes))
+    plan = _plan(workflow, objects, parameters or {}, _absolute(paths), _absolute(volumes), is_missing if executor == "process" else None)
+    if executor != "process":
+        executors.require(executor, path_means)
+        _refuse(list(engines.problems(executor, plan.local["spec"])))
     with _storage_errors(), state.locked(workspace.absolute()):
+        plan = plan.by(executors.means_for(executor, path_means, workspace.absolute() / "runs"))
         found = state.RunFolder.unfinished(workspace.absolute(), plan.digest)
         folder = found or state.RunFolder.create(workspace.absolute(), plan.submitted, *_names(plan.submitted), plan.digest)
         shown = display or display_for()
-        shown.started(folder.identity.name, folder.path, found is not None, plan.notes)
+        shown.started(folder.identity.name, folder.path, found is not None, _notes(plan.local, plan.means))
         outcome = asyncio.run(_Session(plan, folder, shown).run(again))
         shown.ended(outcome.phase, str(outcome.status.get("message", "")), outcome.exit_code)
     return outcome
@@ -142,18 +181,17 @@ def _plan(
     parameters: Mapping[str, str],
     extra: Mapping[str, str],
     volumes: Mapping[str, str],
+    missing: Missing | None = is_missing,
 ) -> _Plan:
     workflow = document.without_nulls(workflow)
     _refuse(references.of_fields(workflow, objects))
-    workflow = references.whole(workflow, objects)
-    spec, places, found = references.copied(workflow, objects)
+    submitted = references.whole(workflow, objects)
+    spec, places, found = references.copied(submitted, objects)
     _refuse(found)
-    digest = state.digest({**workflow, "spec": spec}, parameters)
-    spec = local_paths.localize(pod_patch.applied(templates.with_defaults(spec)), extra, volumes)
-    local, found = configs.with_parameters(document.submitted({**workflow, "spec": spec}, parameters), objects, places)
-    _refuse(found)
-    _refuse(checks.of_meaning(local, Around(local["spec"], objects, volumes, is_missing), places))
-    return _Plan(document.submitted(workflow, parameters), local, objects, digest, _notes(local))
+    workflow = {**submitted, "spec": pod_patch.applied(templates.with_defaults(spec))}
+    plan = _Plan(workflow, document.submitted(submitted, parameters), parameters, objects, extra, volumes, places).by("rewrite")
+    _refuse(checks.of_meaning(plan.local, Around(plan.local["spec"], objects, volumes, missing), places))
+    return plan
 
 
 def _refuse(found: Sequence[Problem]) -> None:
@@ -165,14 +203,13 @@ def _absolute(folders: Mapping[str, Path] | None) -> dict[str, str]:
     return {name: str(folder.absolute()) for name, folder in (folders or {}).items()}
 
 
-def _notes(local: Mapping[str, Any]) -> tuple[str, ...]:
+def _notes(local: Mapping[str, Any], means: executors.Means) -> tuple[str, ...]:
     """What a person should know of how the workflow runs here, once."""
     pods = [template for template in local["spec"].get("templates") or [] if templates.is_pod(template)]
-    named = any(container.get("image") for template in pods for _, container in templates.containers(template))
     waits = any("suspend" in one and one["suspend"].get("duration") is None for one in local["spec"].get("templates") or [])
     clusters = any("resource" in one for one in pods)
     notes = (
-        (named, "steps run as processes of this machine; images are not used"),
+        (any(next(templates.containers(one), None) for one in pods), executors.NOTES[means]),
         (clusters, f"resource templates act on the cluster of {os.environ.get('KUBECONFIG')}, in the namespace of its context"),
         (bool(local["spec"].get("suspend")), "the workflow begins by the command resume"),
         (waits, "a step that waits for a person goes on by the command resume"),
@@ -205,9 +242,9 @@ class _Session:
             folder.change(message="")
         else:
             folder.change(phase="Running", startedAt=nodes.moment(time.time()))
-        executor = Processes()
+        executor = executors.start(self._plan.means)
         try:
-            engine = self._engine(known, executor)
+            engine = self._engine(known, executor, again)
             phase, message = await self._carry_out(engine, executor, nodes.seconds(folder.status["startedAt"]))
         finally:
             executor.close()
@@ -221,13 +258,13 @@ class _Session:
         code = 128 + self._signal if self._signal else int(phase != "Succeeded")
         return Run(folder.status["phase"], {**folder.status, "nodes": known.by_id}, folder.path, code, folder.identity.uid)
 
-    def _engine(self, known: Nodes, executor: Executor) -> Engine:
+    def _engine(self, known: Nodes, executor: Executor, outliving: Collection[str]) -> Engine:
         plan, folder = self._plan, self._folder
         identity = folder.identity
         spec = local_paths.fill(plan.local["spec"], local_paths.RUN, folder.path)
         grace_s = pod_patch.grace_s(spec.get("podSpecPatch"), _GRACE_S)
         environment = {**os.environ, "ARGO_WORKFLOW_NAME": identity.name, "ARGO_WORKFLOW_UID": identity.uid}
-        run_pod = Containers(folder.path, executor, environment, spec, plan.objects, folder.flush, grace_s)
+        run_pod = Containers(folder.path, executor, environment, spec, plan.objects, folder.flush, grace_s, plan.extra, outliving)
         own = variables.of_workflow({**plan.local, "spec": spec}, identity.name, identity.uid, identity.created)
         memory = Memory(folder.path.parent / "caches", folder.path, plan.objects, time.time)
         return Engine(spec, known, own, run_pod, memory, plan.objects, partial(waiting.said, folder.path))

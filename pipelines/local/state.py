@@ -40,9 +40,9 @@ class Identity:
     digest: str
 
 
-def digest(workflow: Mapping[str, Any], parameters: Mapping[str, str]) -> str:
-    """The same for the same workflow with the same parameters."""
-    return hashlib.sha256(json.dumps([workflow, dict(parameters)], sort_keys=True).encode()).hexdigest()
+def digest(workflow: Mapping[str, Any], parameters: Mapping[str, str], means: str) -> str:
+    """The same for the same workflow with the same parameters, run by the same means: steps keep paths as they see them."""
+    return hashlib.sha256(json.dumps([workflow, dict(parameters), means], sort_keys=True).encode()).hexdigest()
 
 
 @contextlib.contextmanager

@@ -62,10 +62,11 @@ def shapes() -> type[Shapes]:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Callable[..., local.Run]:
-    """Runs a workflow in the test's own workspace."""
+    """Runs a workflow in the test's own workspace; its steps may write the test's own folder."""
 
     def run_it(workflow: dict[str, Any], **options: Any) -> local.Run:
-        return local.run(workflow, **{"workspace": tmp_path / "workspace", "display": local.Quiet(), **options})
+        own = {"workspace": tmp_path / "workspace", "display": local.Quiet(), "paths": {str(tmp_path): tmp_path}}
+        return local.run(workflow, **{**own, **options})
 
     return run_it
 

@@ -119,7 +119,17 @@ def test_an_interrupted_run_stops_its_daemon_and_starts_it_again(shapes: Any, tm
     environment = {**os.environ, "MARK": str(tmp_path / "mark")}
     flow = _asking(shapes, "steps", _server(port, {"tcpSocket": {"port": port}}), port, once)
     (tmp_path / "flow.yaml").write_text(yaml.safe_dump(flow))
-    command = [sys.executable, "-m", "pipelines", "run", str(tmp_path / "flow.yaml"), "--workspace", str(tmp_path / "w")]
+    command = [
+        sys.executable,
+        "-m",
+        "pipelines",
+        "run",
+        str(tmp_path / "flow.yaml"),
+        "--workspace",
+        str(tmp_path / "w"),
+        "--paths",
+        "rewrite",
+    ]
     with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE) as first:
         until = time.monotonic() + 60
         while not (tmp_path / "mark").exists() and time.monotonic() < until:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -28,7 +29,8 @@ if "LARGEST_FILE" in os.environ:
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(os.environ["LARGEST_FILE"]), resource.RLIM_INFINITY))
 from pipelines import local
 try:
-    outcome = local.run(local.load(Path(sys.argv[1])), workspace=Path(sys.argv[2]), display=local.Lines(sys.stderr))
+    marks = {os.environ["MARKS"]: Path(os.environ["MARKS"])}
+    outcome = local.run(local.load(Path(sys.argv[1])), workspace=Path(sys.argv[2]), display=local.Lines(sys.stderr), paths=marks)
 except local.RunnerError as error:
     sys.exit(f"refused ({error.exit_code}): {error}")
 sys.exit(outcome.exit_code)
@@ -252,12 +254,18 @@ def test_a_run_killed_at_random_moments_equals_an_uninterrupted_one(
 
 def _kill_a_pod(runner: int) -> None:
     """Kill one of the pods together with their runner: its end may or may not be noticed."""
-    children = Path(f"/proc/{runner}/task/{runner}/children").read_text().split()
     os.kill(runner, signal.SIGSTOP)
-    for child in children[:1]:
-        with open(f"/proc/{child}/cmdline", "rb") as file:
-            if b"guard.py" not in file.read():
-                os.kill(int(child), signal.SIGKILL)
+    launchers = _children_of(runner)
+    for keeper in [keeper for launcher in launchers for keeper in _children_of(launcher)][:1]:
+        for first in _children_of(keeper):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(first, signal.SIGKILL)
+
+
+def _children_of(pid: int) -> list[int]:
+    with contextlib.suppress(OSError):
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return []
 
 
 def test_a_full_disk_is_a_clear_error_and_the_run_goes_on_afterwards(shapes: Any, start: Start, tmp_path: Path) -> None:
@@ -303,20 +311,6 @@ def test_a_damaged_state_is_a_clear_error(shapes: Any, run: Any) -> None:
     (outcome.folder / "status.json").write_text("{")
     with pytest.raises(local.DamagedRun, match="remove the folder to begin anew"):
         run(shapes.workflow(shapes.shell("main", "true")))
-
-
-@pytest.mark.parametrize(
-    ("lines", "killed"), [("?MARK=a\n", True), ("?MARK=b\n", False), ("?MARK=a\n!\n", False), ("?MARK=a\n+{pid}\n-{pid}\n", False)]
-)
-def test_the_guard_knows_a_pod_that_had_only_been_announced(lines: str, killed: bool) -> None:
-    guard = subprocess.Popen([sys.executable, "-I", "-S", str(CHECKOUT / "pipelines/local/guard.py")], stdin=subprocess.PIPE, text=True)
-    pod = subprocess.Popen(["sleep", "60"], env={**os.environ, "MARK": "a"}, start_new_session=True)
-    guard.communicate(lines.format(pid=pod.pid))
-    try:
-        assert (pod.poll() is not None or (killed and pod.wait(10) == -signal.SIGKILL)) is killed
-    finally:
-        pod.kill()
-        pod.wait()
 
 
 @pytest.mark.parametrize("retried", [False, True])
