@@ -76,7 +76,7 @@ def _flow(shapes: Any) -> dict[str, Any]:
     }
     write = shapes.shell(
         "write",
-        'test -z "$(ls /scratch)" && mkdir -p /tmp/tree/in /result && echo deep > /tmp/tree/in/f && echo $GREETING > /result/o.txt'
+        'test -z "$(ls /scratch)" && mkdir -p /tmp/tree/in /result && echo deep > /tmp/tree/in/f && echo "$GREETING" > /result/o.txt'
         " && echo v > /data/x/v && echo s > /scratch/s && touch /tmp/mine",
         outputs=outputs,
     )
@@ -161,7 +161,9 @@ def test_the_machine_is_there_to_read_only(shapes: Any, run: Any, tmp_path: Path
     folder = tmp_path / "host"
     folder.mkdir()
     (folder / "f").write_text("there\n")
-    attempts = f"cat {folder}/f; for p in {folder}/x {folder}/f /usr/x /etc/x; do (echo > $p) 2>/dev/null && exit 4; done; touch /new /tmp/x $HOME/y"
+    attempts = (
+        f"cat {folder}/f; for p in {folder}/x {folder}/f /usr/x /etc/x; do (echo > $p) 2>/dev/null && exit 4; done; touch /new $HOME/y"
+    )
     outcome = run(shapes.workflow(shapes.shell("main", attempts)), paths={}, path_means="mount")
     assert outcome.phase == "Succeeded", outcome.status
     assert sorted(path.name for path in folder.iterdir()) == ["f"]
@@ -170,8 +172,8 @@ def test_the_machine_is_there_to_read_only(shapes: Any, run: Any, tmp_path: Path
 def test_links_in_outputs_are_followed_inside_the_pod(shapes: Any, run: Any, node: Any, tmp_path: Path) -> None:
     if not has_mounts(tmp_path):
         pytest.skip("this machine allows no mount namespaces")
-    command = "mkdir -p /a/b /out; echo inside > /a/b/f; ln -s /a/b /out/folder; ln -s ../a/b/f /out/file"
-    files = {"linked": "/out/folder/f", "relative": "/out/file"}
+    command = "mkdir -p /a/b /out; echo inside > /a/b/f; ln -s /a/b/f /out/linked; ln -s ../a/b/f /out/file"
+    files = {"linked": "/out/linked", "relative": "/out/file"}
     outputs = {"parameters": [{"name": name, "valueFrom": {"path": path}} for name, path in files.items()]}
     outcome = run(shapes.workflow(shapes.shell("main", command, outputs=outputs)), path_means="mount")
     assert [one["value"] for one in node(outcome, "")["outputs"]["parameters"]] == ["inside", "inside"]
@@ -272,8 +274,8 @@ def _wait(condition: Callable[[], bool]) -> None:
 
 def test_nothing_outlives_a_run_that_is_stopped(shapes: Any, tmp_path: Path, running: Any) -> None:
     """A step, a daemon and a sidecar that ignore SIGTERM, and what they started in sessions of their own."""
-    stubborn = "trap '' TERM; setsid sh -c 'trap \"\" TERM; echo $$ > PIDS/$$; while :; do sleep 300; done' & echo $$ > PIDS/$$; while :; do sleep 300; done"
-    stubborn = stubborn.replace("PIDS", str(tmp_path / "pids"))
+    loop = f"echo $$ > {tmp_path}/pids/$$; while :; do sleep 300; done"
+    stubborn = f"trap '' TERM; setsid sh -c '{loop}' & {loop}"
     (tmp_path / "pids").mkdir()
     beside = {"name": "beside", "image": "none", "command": ["sh", "-c"], "args": [stubborn]}
     flow = shapes.workflow(
