@@ -83,6 +83,13 @@ def _run(verb: argparse.ArgumentParser) -> None:
         help="how a process finds /data/x in the run's folder: by a root of its own, or by this machine's path in its command"
         " [mount, where the machine allows it]",
     )
+    verb.add_argument(
+        "--from",
+        dest="restart_from",
+        metavar="NODE",
+        help="take the newest run of this workflow with these parameters back to before a step, and go on from there;"
+        " what failed runs again, too",
+    )
     verb.add_argument("--dry-run", action="store_true", help="print what would run, with every condition that is already decided")
     verb.add_argument("--json", action="store_true", help="print the finished Workflow object, as kubectl does on a cluster")
     verb.add_argument("--keep-serving", action="store_true", help="leave the model server up at the end")

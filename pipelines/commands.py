@@ -131,7 +131,7 @@ def run_workflow(options: argparse.Namespace) -> int:
 def _run(
     workflow: Mapping[str, Any], given: Mapping[str, str], workspace: Path, options: argparse.Namespace, objects: Objects, ours: bool
 ) -> local.Run:
-    means = {"executor": options.executor, "path_means": options.paths}
+    means = {"executor": options.executor, "path_means": options.paths, "restart_from": options.restart_from}
     if not ours:
         return local.run(workflow, objects=objects, parameters=given, workspace=workspace, **means)
     os.environ.pop("KUBERNETES_SERVICE_HOST", None)  # the steps run beside us, not as pods, also where we are in one

@@ -50,6 +50,11 @@ def node_id(workflow: str, name: str) -> str:
     return f"{workflow}-{value}"
 
 
+def groups(outer: Node, node: Node) -> bool:
+    """Whether a node is a member of a group of steps, a loop or the attempts at one thing."""
+    return outer["type"] in ("Retry", "StepGroup", "TaskGroup") and node["type"] != "StepGroup" and node["id"] in outer.get("children", ())
+
+
 class Nodes:
     """All nodes by id. Whatever changes is handed to `changed` (a node) or `connected` (a parent's and a child's id)."""
 
@@ -76,14 +81,7 @@ class Nodes:
             node.pop("finishedAt", None)
             node.pop("outputs", None)
             self.changed(node)
-            reopened += [outer for outer in self if fulfilled(outer) and self._encloses(outer, node)]
-
-    def _encloses(self, outer: Node, node: Node) -> bool:
-        if outer["id"] == node.get("boundaryID"):
-            return True
-        return (
-            outer["type"] in ("Retry", "StepGroup", "TaskGroup") and node["type"] != "StepGroup" and node["id"] in outer.get("children", ())
-        )
+            reopened += [outer for outer in self if fulfilled(outer) and (outer["id"] == node.get("boundaryID") or groups(outer, node))]
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self.by_id.values())

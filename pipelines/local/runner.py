@@ -25,6 +25,7 @@ from pipelines.local import (
     outline,
     pod_patch,
     references,
+    rewind,
     state,
     templates,
     variables,
@@ -129,6 +130,7 @@ def run(
     display: Display | None = None,
     executor: executors.Kind = "process",
     path_means: executors.Paths | None = None,
+    restart_from: str | None = None,
 ) -> Run:
     """Run a Workflow, a CronWorkflow or a WorkflowTemplate, or go on with its newest run if that has not finished.
 
@@ -136,7 +138,7 @@ def run(
     and no path in them is rewritten. `paths` maps further container paths, `volumes` gives the folders of volumes by their names or
     their claims' names. `again` names templates whose pods leave something running, and are run again when a run goes on, though
     they had succeeded: what they started has gone with the interruption. `executor` and `path_means` say how containers run, and
-    find their paths: see `executors`. Everything else is kept in WORKSPACE/runs. Raises RunnerError, before anything starts, for a
+    find their paths: see `executors`. `restart_from` takes the newest run back to before a node, and goes on from there. Everything else is kept in WORKSPACE/runs. Raises RunnerError, before anything starts, for a
     workflow that cannot run and for a workspace in use.
     """
     plan = _plan(workflow, objects, parameters or {}, _absolute(paths), _absolute(volumes), is_missing if executor == "process" else None)
@@ -145,13 +147,26 @@ def run(
         _refuse(list(engines.problems(executor, plan.local["spec"])))
     with _storage_errors(), state.locked(workspace.absolute()):
         plan = plan.by(executors.means_for(executor, path_means, workspace.absolute() / "runs"))
-        found = state.RunFolder.unfinished(workspace.absolute(), plan.digest)
+        found = _found(workspace.absolute(), plan.digest, restart_from)
         folder = found or state.RunFolder.create(workspace.absolute(), plan.submitted, *_names(plan.submitted), plan.digest)
         shown = display or display_for()
         shown.started(folder.identity.name, folder.path, found is not None, _notes(plan.local, plan.means))
         outcome = asyncio.run(_Session(plan, folder, shown).run(again))
         shown.ended(outcome.phase, str(outcome.status.get("message", "")), outcome.exit_code)
     return outcome
+
+
+def _found(workspace: Path, digest: str, restart_from: str | None) -> state.RunFolder | None:
+    """The run that goes on, if one does. Raises NoSuchNode."""
+    if restart_from is None:
+        return state.RunFolder.unfinished(workspace, digest)
+    found = state.RunFolder.newest(workspace, digest)
+    if found is None:
+        raise rewind.NoSuchNode(
+            f"--from {restart_from}: {workspace} has no run of this workflow with these parameters; run it without first"
+        )
+    found.rewind(restart_from)
+    return found
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
 import string
 import time
 import uuid
@@ -22,6 +23,7 @@ from typing import Any
 
 import yaml
 
+from pipelines.local import rewind
 from pipelines.local.errors import BusyWorkspace, DamagedRun
 from pipelines.local.nodes import COMPLETED, Node, Nodes
 
@@ -97,15 +99,28 @@ class RunFolder:
     @classmethod
     def unfinished(cls, workspace: Path, run_digest: str) -> RunFolder | None:
         """The newest run of a digest, if it has not finished."""
+        newest = cls.newest(workspace, run_digest)
+        return None if newest is None or newest.load()["phase"] in COMPLETED else newest
+
+    @classmethod
+    def newest(cls, workspace: Path, run_digest: str) -> RunFolder | None:
+        """The newest run of a digest."""
         newest: RunFolder | None = None
         for path in (workspace / "runs").glob(f"*/{_RUN}"):
             with contextlib.suppress(OSError, ValueError, TypeError):
                 identity = Identity(**json.loads(path.read_text()))
                 if identity.digest == run_digest and (newest is None or identity.created > newest.identity.created):
                     newest = cls(path.parent, identity)
-        if newest is None or newest.load()["phase"] in COMPLETED:
-            return None
         return newest
+
+    def rewind(self, name: str) -> None:
+        """Take the run back to before the node of a name. Raises DamagedRun and NoSuchNode."""
+        status = self.load()
+        gone = rewind.rewind(status, rewind.find(status["nodes"], name), time.time())
+        write_whole(self.path / _STATUS, json.dumps(status, indent=1))
+        (self.path / _JOURNAL).unlink(missing_ok=True)
+        for identity in gone:
+            shutil.rmtree(self.path / "nodes" / identity, ignore_errors=True)
 
     def load(self) -> dict[str, Any]:
         """Read the state that an earlier start left. Raises DamagedRun."""

@@ -25,7 +25,13 @@ CHECKOUT = Path(__file__).parents[3]
 IMAGE = "localhost/of-busybox:1"
 COMMANDS = ("sh", "cat", "echo", "env", "false", "grep", "id", "ls", "mkdir", "pwd", "seq", "sleep", "test", "touch", "true", "wc")
 # What lets podman run as root of a machine that is itself a container, without touching the machine's own images.
-CONF = '[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]\n[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "none"\n'
+CONF = """
+[containers]
+default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "none"
+"""
 
 
 @pytest.fixture(scope="module")
