@@ -83,7 +83,11 @@ class Containers:
     async def _by_argo(self, template: Mapping[str, Any], folder: Path, deadline: Deadline | None) -> Ended:
         """What Argo's own program does in place of a container: a resource of the cluster, or data."""
         pod_files.lay_out(template, folder, {})
-        pod_files.place(template, self._folder, mounts.Inside(folder / "files", {}))
+        view = mounts.Inside(folder / "files", {})
+        pod_files.place(template, self._folder, view)
+        listed = (template.get("inputs") or {}).get("artifacts") or []
+        placed = [{**one, "path": str(view.place(one["path"]))} if one.get("path") else one for one in listed]
+        template = {**template, "inputs": {**(template.get("inputs") or {}), "artifacts": placed}}
         self._before()
         is_data = "data" in template
         work = data.carried_out(template, self._repository, self._objects) if is_data else resources.carried_out(template, folder)

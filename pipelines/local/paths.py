@@ -150,7 +150,7 @@ def _private(template: Mapping[str, Any], known: Mapping[str, str]) -> dict[str,
         paths.update((parameter.get("valueFrom") or {}).get("path", "") for parameter in section.get("parameters") or [])
     absolute = [path for path in map(posixpath.normpath, filter(None, paths)) if path.startswith("/")]
     # A step that makes the folder of its output names the folder, too.
-    absolute += [folder for folder in map(posixpath.dirname, absolute) if folder.count("/") > 1 and not OF_IMAGE.match(folder)]
+    absolute += [folder for folder in map(posixpath.dirname, absolute) if folder != "/" and not OF_IMAGE.match(folder)]
     return {path: f"{POD}/files{path}" for path in absolute if not any(f"{path}/".startswith(f"{folder}/") for folder in known)}
 
 

@@ -138,8 +138,9 @@ def run(
     and no path in them is rewritten. `paths` maps further container paths, `volumes` gives the folders of volumes by their names or
     their claims' names. `again` names templates whose pods leave something running, and are run again when a run goes on, though
     they had succeeded: what they started has gone with the interruption. `executor` and `path_means` say how containers run, and
-    find their paths: see `executors`. `restart_from` takes the newest run back to before a node, and goes on from there. Everything else is kept in WORKSPACE/runs. Raises RunnerError, before anything starts, for a
-    workflow that cannot run and for a workspace in use.
+    find their paths: see `executors`. `restart_from` takes the newest run back to before a node, and goes on from there. Everything
+    else is kept in WORKSPACE/runs. Raises RunnerError, before anything starts, for a workflow that cannot run and for a workspace
+    in use.
     """
     plan = _plan(workflow, objects, parameters or {}, _absolute(paths), _absolute(volumes), is_missing if executor == "process" else None)
     if executor != "process":
