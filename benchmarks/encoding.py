@@ -58,7 +58,7 @@ def columns(random: np.random.Generator, rows: int, texts: int) -> dict[str, np.
 def encoding(name: str, values: dict[str, np.ndarray]) -> None:
     """One request of 128 rows, by each way."""
     types = {column: STRING if array.dtype == object else DATA_TYPES["DT_FLOAT"] for column, array in values.items()}
-    encoder = Encoder("model", "serving_default", [Tensor(column, types[column], (ROWS,)) for column in values])
+    encoder = Encoder("model", "serving_default", None, [Tensor(column, types[column], (ROWS,)) for column in values])
     one = {column: array[:ROWS] for column, array in values.items()}
     ways: dict[str, tuple[Callable[[], object], int]] = {
         "ours, in blocks": (lambda: encoder.encode(values, BLOCK), BLOCK),

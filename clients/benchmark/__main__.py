@@ -28,7 +28,7 @@ _DESCRIPTION = "Measure a served model through TensorFlow Serving's API: latency
 _EPILOG = """The rows are cut into batches in their order; the last one is as short as what is left, and the next pass begins
 again with the first. The label (a class index or a number) is compared with the model's answers, every other column is
 sent as the input of its name; columns NAME_0, NAME_1, ... make up an input of several values. Exit codes: 0 measured,
-2 bad input, 10 nothing succeeded, 11 a requirement not met, 130 interrupted."""
+2 bad input, 10 nothing succeeded, 11 a requirement or --expect not met, 130 interrupted."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -61,7 +61,8 @@ def _run(settings: Settings, requirements: Sequence[str], outputs: Outputs) -> i
         _print(text(result, judged))
     if result.interrupted:
         return INTERRUPTED
-    return DONE if all(verdict.met for verdict in judged) else NOT_MET
+    skew = result.judgement.skew
+    return DONE if all(verdict.met for verdict in judged) and (skew is None or skew.is_none) else NOT_MET
 
 
 def _parser() -> argparse.ArgumentParser:

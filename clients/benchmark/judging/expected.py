@@ -48,6 +48,11 @@ class Skew:
     worst: Worst | None
     outputs: tuple[str, ...]
 
+    @property
+    def is_none(self) -> bool:
+        """Whether rows were compared, and no difference was found."""
+        return self.rows > 0 and not self.mismatched
+
 
 class Comparison:
     """Answers beside recorded ones, output by output, each row counted once."""
@@ -131,7 +136,8 @@ def load(path: Path, outputs: Mapping[str, TensorSpec], rows: int, tolerance: To
 
     Raises BadInput for outputs that the model lacks, and for fewer than `rows` rows, unless the file says which they are.
     """
-    with _reported(path), np.load(path, allow_pickle=False) as file:
+    with _reported(path), open(path, "rb") as opened:
+        file = np.load(opened, allow_pickle=False)
         if not isinstance(file, np.lib.npyio.NpzFile):
             raise BadInput(f"--expect: expected arrays by the names of outputs (NPZ), got one array: {path}")
         recorded = {name: file[name] for name in file.files}

@@ -364,3 +364,19 @@ def test_reports_that_cannot_be_written_do_not_lose_the_others(server, table, tm
     assert (code, err) == (2, "benchmark: --json: the result could not be written to /dev/full: No space left on device\n")
     assert out.startswith("model ")
     assert {"report.html", "table.csv"} <= set(os.listdir(tmp_path))
+
+
+def test_rows_that_are_made_up_and_answers_beside_recorded_ones(server, tmp_path):
+    """Two runs over the same generated rows; then the model answers otherwise."""
+    server.inputs = {"x": ("float", (-1, -1)), "c": ("string", (-1,))}
+    server.classes_of = lambda values: (values["x"][:, 0] > server.version / 8).astype("int64")
+    words = ("-s", server.address, "--generate", "--shape", "x=3", "--seed", "5", "-b", 40, "-n", 2, "-w", 0)
+    answers = tmp_path / "answers.npz"
+    assert finished(command(*words, "--save-answers", answers))[0] == 0
+    code, out, _ = finished(command(*words, "--expect", answers))
+    assert code == 0
+    assert re.search(r"^recorded +80 rows compared in .*, 0 differ$", out, re.M)
+    server.version = 5
+    code, out, _ = finished(command(*words, "--expect", answers, "--tolerance", "1e-3,0"))
+    assert code == 11
+    assert re.match(r"NOT TO BE TRUSTED: .*\d+ of 80 rows differ from the recorded answers \(row \d+, ", out)

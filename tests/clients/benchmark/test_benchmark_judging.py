@@ -307,7 +307,7 @@ def test_encoded_requests_are_what_protocol_buffers_read(shape, count):
     texts = [random.bytes(length) for length in random.choice([0, 1, 8, 127, 128, 255, 256, 20_000], count * math.prod(shape))]
     values["text é"] = np.array([*texts, None], object)[:-1].reshape(count, *shape)
     specs.append(Tensor("text é", tensors.STRING, shape))
-    bodies = Encoder("model", "serving", specs).encode(values, count)
+    bodies = Encoder("model", "serving", None, specs).encode(values, count)
     assert len(bodies) == count
     for place, body in enumerate(bodies):
         wanted = messages.PredictRequest()
