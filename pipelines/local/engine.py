@@ -90,6 +90,8 @@ class Engine:
         try:
             entry = await hooks.around_workflow(self, call)
             await self.daemons.stop("", self._stopped)
+        except hooks.BrokenHook as error:
+            entry = self.end(self.nodes.by_id[self.nodes.workflow], "Error", str(error))
         except EvaluationError as error:
             entered = self.nodes.find(call.name)
             if entered is not None and entered["type"] == "Retry":

@@ -237,7 +237,7 @@ raw RawArtifact
 globalName text
 mode whole
 recurseMode - modes apply to the artifact's first level only
-archive any
+archive ArchiveStrategy
 archiveLogs - logs stay in the run's folder
 artifactGC - artifacts stay in the run's folder
 deleted - it is written by the run
@@ -252,6 +252,14 @@ http HttpArtifact
 oss ! artifacts lie in the workspace, on an S3 server, or are downloaded by HTTP or git
 plugin ! artifacts lie in the workspace, on an S3 server, or are downloaded by HTTP or git
 s3 S3Artifact
+
+[ArchiveStrategy]
+none any
+tar TarStrategy
+zip any
+
+[TarStrategy]
+compressionLevel whole
 
 [HttpArtifact]
 url text required
@@ -493,7 +501,7 @@ imagePullPolicy - images are not used
 name - a pod has one container
 livenessProbe - Argo's pods are not restarted either
 ports - a process opens what it likes
-readinessProbe any
+readinessProbe Probe
 resources - a process takes what the machine has
 resizePolicy - a process takes what the machine has
 securityContext - processes run as you
@@ -508,6 +516,29 @@ restartPolicyRules ! restarting a container alone is not supported
 stdin ! standard input is empty
 stdinOnce ! standard input is empty
 volumeDevices ! block devices are not supported
+
+[Probe]
+httpGet HttpGet
+tcpSocket TcpSocket
+exec - only of daemons are probes asked, and one of this kind is refused there
+grpc - only of daemons are probes asked, and one of this kind is refused there
+failureThreshold - a probe is asked until it passes
+initialDelaySeconds - a probe is asked from the start
+periodSeconds - a probe is asked five times a second
+successThreshold - a probe passes at once
+terminationGracePeriodSeconds - a probe that fails ends nothing
+timeoutSeconds - a probe has a second to answer
+
+[HttpGet]
+path text
+port whole-or-text required
+scheme text
+host - a daemon is on this machine
+httpHeaders - a probe is asked without headers
+
+[TcpSocket]
+port whole-or-text required
+host - a daemon is on this machine
 
 [Script of Container]
 source text required

@@ -29,14 +29,25 @@ def workflow(folder: Path, status: Mapping[str, Any]) -> dict[str, Any]:
         "creationTimestamp": _printed(nodes.moment(identity.created)),
         "labels": {**(metadata.get("labels") or {}), **labels},
     }
-    by_id = {name: _node(node, identity.name, folder) for name, node in status["nodes"].items()}
+    by_id = {name: _node(node, status["nodes"], folder, f"local/{identity.name}") for name, node in status["nodes"].items()}
     printed = {key: _printed(value) for key, value in status.items() if key != "nodes" and value != ""}
     return {**submitted, "metadata": told, "status": {**printed, "nodes": by_id}}
 
 
-def _node(node: Mapping[str, Any], name: str, folder: Path) -> dict[str, Any]:
+def _node(node: Mapping[str, Any], by_id: Mapping[str, Any], folder: Path, own: str) -> dict[str, Any]:
     told: dict[str, Any] = _printed(node, f"{folder}/nodes/{node['id']}/files")
-    return {**told, "templateScope": f"local/{name}"}
+    return {**told, "templateScope": _scope(node, by_id, own)}
+
+
+def _scope(node: Mapping[str, Any], by_id: Mapping[str, Any], own: str) -> str:
+    """The object in which a node's call is written: that of the templateRef around it, else the workflow itself, `own`."""
+    around = by_id.get(node.get("boundaryID", ""))
+    while around is not None:
+        reference = around.get("templateRef")
+        if reference:
+            return f"{'cluster' if reference.get('clusterScope') else 'namespaced'}/{reference['name']}"
+        around = by_id.get(around.get("boundaryID", ""))
+    return own
 
 
 def _printed(value: Any, private: str = "") -> Any:

@@ -50,7 +50,7 @@ def _asking(
 def test_a_daemon_serves_the_steps_after_it_and_ends_with_them(
     shapes: Any, run: Any, node: Any, log: Any, port: int, caller: str, kind: str
 ) -> None:
-    outcome = run(_asking(shapes, caller, _server(port, {kind: {"path": "/", "port": port}}), port))
+    outcome = run(_asking(shapes, caller, _server(port, {kind: {"port": port, **({"path": "/"} if kind == "httpGet" else {})}}), port))
     first, then = ("[0].in[0].up", "[0].in[1].ask") if caller == "steps" else ("[0].in.up", "[0].in.ask")
     assert outcome.phase == "Succeeded"
     assert log(outcome, node(outcome, then)).startswith("<!DOCTYPE")

@@ -49,6 +49,7 @@ SECRET = {"kind": "Secret", "metadata": {"name": "secret"}, "stringData": {"key"
         ({"url": "/404", "successCondition": "response.headers['X-Kind'][0] == 'test'"}, "Succeeded", None, "hello nobody"),
         ({"url": "/200", "successCondition": "1 == 2"}, "Failed", "successCondition '1 == 2' evaluated false", None),
         ({"url": "/200", "method": "POST", "body": "sent"}, "Succeeded", None, "sent"),
+        ({"url": "/200", "timeoutSeconds": 20, "insecureSkipVerify": True}, "Succeeded", None, "hello nobody"),
         ({"url": "/200", "method": "POST", "bodyFrom": {"bytes": "c2VudA=="}}, "Succeeded", None, "sent"),
         ({"url": "/200", "headers": [{"name": "x-key", "value": "me"}]}, "Succeeded", None, "hello me"),
         (
@@ -142,3 +143,12 @@ def test_the_failure_of_a_hook_is_not_its_node_s(shapes: Any, run: Any, phases: 
     step = {"name": "a", "template": "ok", "hooks": {"bad": {"template": "bad", "expression": "true"}}}
     outcome = run(shapes.workflow(shapes.steps("main", [step]), shapes.shell("ok", "true"), shapes.shell("bad", "exit 1")))
     assert phases(outcome) == {"": "Succeeded", "[0].a": "Succeeded", "[0].a.hooks.bad": "Failed"}
+
+
+def test_a_hook_of_the_workflow_that_cannot_be_evaluated_ends_it_in_error(shapes: Any, run: Any, node: Any, phases: Any) -> None:
+    flow = shapes.workflow(
+        shapes.shell("main", "true"), shapes.shell("say", "true"), onExit="say", hooks={"bad": _hook("workflow.no.x == 1")}
+    )
+    outcome = run(flow)
+    assert (outcome.phase, phases(outcome)) == ("Error", {"": "Error", "onExit": "Succeeded"})
+    assert outcome.status["message"] == node(outcome, "")["message"]

@@ -10,6 +10,8 @@ from typing import Any
 
 import yaml
 
+from pipelines import local
+
 ROOT = Path(__file__).parents[3]
 
 
@@ -80,3 +82,21 @@ def test_the_finished_workflow_is_printed_as_kubectl_prints_it(shapes: Any, tmp_
     assert node["outputs"]["artifacts"] == [{"name": "f", "path": "/tmp/f"}]
     assert node["outputs"]["parameters"][0]["value"].endswith(".5Z")
     assert len(node["startedAt"]) == len(printed["status"]["finishedAt"]) == len("2026-01-01T00:00:00Z")
+
+
+def test_a_node_tells_in_which_object_it_is_called(shapes: Any, run: Any) -> None:
+    """As the controller has it: what a reference calls is in the caller's object, what is inside in the one referred to."""
+    library = {
+        "kind": "WorkflowTemplate",
+        "metadata": {"name": "lib"},
+        "spec": {
+            "templates": [shapes.steps("outer", [{"name": "in", "template": "leaf"}]), shapes.shell("leaf", "true", retryStrategy={})]
+        },
+    }
+    steps = [{"name": name, "templateRef": {"name": "lib", "template": name}} for name in ("outer", "leaf")]
+    outcome = run(shapes.workflow(shapes.steps("main", steps)), objects=[library])
+    told = local.finished(outcome.folder, outcome.status)["status"]["nodes"].values()
+    assert {one["name"]: one["templateScope"] for one in told} == {
+        **dict.fromkeys(("wf", "wf[0]", "wf[0].outer", "wf[0].leaf", "wf[0].leaf(0)"), "local/wf"),
+        **dict.fromkeys(("wf[0].outer[0]", "wf[0].outer[0].in", "wf[0].outer[0].in(0)"), "namespaced/lib"),
+    }

@@ -18,7 +18,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from pipelines import local
-from pipelines.local import s3
+from pipelines.local import stored
 
 KEY, SECRET = "key-id", "not secret"
 OBJECT = {"kind": "Secret", "metadata": {"name": "s3"}, "stringData": {"key": KEY, "secret": SECRET}}
@@ -108,6 +108,7 @@ def _artifacts(*rows: dict[str, Any]) -> dict[str, Any]:
     [
         ({}, "echo one > /o", "cat /i", "one\n"),
         ({"archive": {"none": {}}}, "echo one > /o", "cat /i", "one\n"),
+        ({"archive": {"tar": {"compressionLevel": 0}}}, "echo one > /o", "cat /i", "one\n"),
         ({"archive": {"zip": {}}}, "mkdir -p /o; echo one > /o/a", "cat /i/a", "one\n"),
         ({}, "mkdir -p /o/b; echo one > /o/a; echo two > /o/b/c", "cat /i/a /i/b/c", "one\ntwo\n"),
         ({"archive": {"none": {}}}, "mkdir -p '/o/b d'; for n in 1 2 3; do echo $n > \"/o/b d/$n\"; done", "cat /i/b*/*", "1\n2\n3\n"),
@@ -153,10 +154,21 @@ def test_an_upload_that_fails_is_an_error_and_an_optional_input_may_lack(shapes:
     assert (found["phase"], found["message"].startswith("wait: Error (exit code 64): ")) == ("Error", True)
 
 
-def test_keys_are_read_from_variables_only_where_the_workflow_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "mine")
-    headers = s3.Bucket("host", "bucket", "here", True, "", "")._headers("GET", "/", "", "")
-    assert "Authorization" not in headers
+def test_whose_keys_sign_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of this machine's variables only where the workflow says so; Secrets stand over them."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.setenv(name, f"mine-{name}")
+    described = {"endpoint": "host", "bucket": "bucket"}
+    given = {**described, "useSDKCreds": True, "sessionTokenSecret": {"name": "s3", "key": "key"}}
+    told = [stored._bucket(one, [OBJECT]) for one in (described, {**described, "useSDKCreds": True}, given)]
+    assert [(one.key_id, one.token) for one in told] == [
+        ("", ""),
+        ("mine-AWS_ACCESS_KEY_ID", "mine-AWS_SESSION_TOKEN"),
+        ("mine-AWS_ACCESS_KEY_ID", KEY),
+    ]
+    signed = [one._headers("GET", "/", "", "") for one in told]
+    assert ["Authorization" in one for one in signed] == [False, True, True]
+    assert ["x-amz-security-token" in one for one in signed] == [False, True, True]
 
 
 @pytest.mark.parametrize(

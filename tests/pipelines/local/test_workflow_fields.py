@@ -81,3 +81,33 @@ def test_an_annotation_names_a_node(shapes: Any, run: Any, node: Any) -> None:
     outcome = run(shapes.workflow(shapes.steps("main", [step]), say))
     shown = {name: node(outcome, name)["displayName"] for name in ("[0].a(0:1)", "[0].a(1:2)", "[0].a(0:1)(0)")}
     assert shown == {"[0].a(0:1)": "says-1", "[0].a(1:2)": "says-2", "[0].a(0:1)(0)": "a(0:1)(0)"}
+
+
+def test_variables_of_the_workflow_s_own_fields(shapes: Any, run: Any, node: Any, log: Any) -> None:
+    say = shapes.shell("main", "echo {{workflow.priority}} {{workflow.serviceAccountName}} {{workflow.name}}")
+    flow = shapes.workflow(say, priority=5, serviceAccountName="someone", arguments={"parameters": [{"name": "p", "value": "1"}]})
+    flow["spec"]["arguments"]["parameters"][0]["description"] = "what p is"
+    flow["metadata"] = {"generateName": "made-"}
+    outcome = run(flow)
+    [found] = outcome.status["nodes"].values()
+    priority, account, name = log(outcome, found).split()
+    assert (priority, account, name) == ("5", "someone", outcome.folder.name)
+    assert name.startswith("made-")
+
+
+def test_a_claim_of_the_workflow_is_a_folder_that_its_steps_share(shapes: Any, run: Any) -> None:
+    mounts = {"volumeMounts": [{"name": "shared", "mountPath": "/shared"}]}
+    write, read = shapes.shell("write", "echo > /shared/here"), shapes.shell("read", "[ -e /shared/here ]")
+    write["container"] |= mounts
+    read["container"] |= mounts
+    claims = [{"metadata": {"name": "shared"}, "spec": {"accessModes": ["ReadWriteMany"]}}]
+    steps = [[{"name": name, "template": name}] for name in ("write", "read")]
+    assert run(shapes.workflow(shapes.steps("main", *steps), write, read, volumeClaimTemplates=claims)).phase == "Succeeded"
+
+
+def test_variables_come_from_a_whole_config_map(shapes: Any, run: Any, node: Any, log: Any) -> None:
+    main = shapes.shell("main", "echo $X_a")
+    main["container"]["envFrom"] = [{"configMapRef": {"name": "settings"}, "prefix": "X_"}]
+    settings = {"kind": "ConfigMap", "metadata": {"name": "settings"}, "data": {"a": "b"}}
+    outcome = run(shapes.workflow(main), objects=[settings])
+    assert log(outcome, node(outcome, "")) == "b\n"
