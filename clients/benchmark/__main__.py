@@ -15,7 +15,7 @@ from clients.benchmark.errors import DONE, INTERRUPTED, NOT_MET, BadInput, Bench
 from clients.benchmark.judging.tolerance import Tolerance
 from clients.benchmark.objectives import verdicts
 from clients.benchmark.progress import Bar
-from clients.benchmark.report.outputs import Outputs
+from clients.benchmark.report.outputs import Outputs, print_result
 from clients.benchmark.report.record import record
 from clients.benchmark.report.text import text
 from clients.benchmark.running import run
@@ -32,20 +32,36 @@ sent as the input of its name; columns NAME_0, NAME_1, ... make up an input of s
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a benchmark and print it. Returns the exit code."""
+    """Run a benchmark, or compare two, and print it. Returns the exit code."""
     # What gRPC's library has to say of a connection comes in the failure's details, not between our lines.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    options = vars(_parser().parse_args(arguments))
-    outputs = Outputs(*(options.pop(name) for name in ("json", "csv", "html")))
-    requirements: list[str] = options.pop("require")
+    words = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        outputs.check()
-        for requirement in requirements:
-            parse(requirement)
-        return _run(Settings(**{**options, "shapes": dict(options["shapes"])}), requirements, outputs)
+        if words[:1] == ["compare"]:
+            from clients.benchmark.compare import main as compare
+
+            return compare(words[1:])
+        return _measure(words)
     except BenchmarkError as error:
         print(f"benchmark: {error}", file=sys.stderr)
         return error.exit_code
+
+
+def _measure(arguments: Sequence[str]) -> int:
+    options = vars(_parser().parse_args(arguments))
+    outputs = Outputs(*(options.pop(name) for name in ("json", "csv", "html")))
+    requirements, axes, objectives = (options.pop(name) for name in ("require", "sweep", "find_rate"))
+    outputs.check()
+    for requirement in [*requirements, *objectives]:
+        parse(requirement)
+    settings = Settings(**{**options, "shapes": dict(options["shapes"])})
+    if not axes and not objectives:
+        return _run(settings, requirements, outputs)
+    if requirements or (axes and objectives):
+        raise BadInput("--require, --sweep and --find-rate: expected one of them, got several")
+    from clients.benchmark.many import find, sweep
+
+    return sweep(settings, axes, outputs) if axes else find(settings, objectives, outputs)
 
 
 def _run(settings: Settings, requirements: Sequence[str], outputs: Outputs) -> int:
@@ -58,7 +74,7 @@ def _run(settings: Settings, requirements: Sequence[str], outputs: Outputs) -> i
     try:
         outputs.write(record(result, judged))
     finally:
-        _print(text(result, judged))
+        print_result(text(result, judged))
     if result.interrupted:
         return INTERRUPTED
     skew = result.judgement.skew
@@ -176,6 +192,8 @@ def _add_report(group: argparse._ArgumentGroup) -> None:
         default=[],
         help="such as 'p99<10ms' 'errors<0.1%%' 'throughput>1000/s' 'accuracy>=0.8': exit code 11 where one is not met",
     )
+    add("--find-rate", metavar="OBJECTIVE", nargs="+", default=[], help="search for the highest rate that holds them, such as 'p99<10ms'")
+    add("--sweep", metavar="NAME=VALUES", nargs="+", default=[], help="measure all combinations, such as batch=1,8,64 concurrency=1,8")
     add("--json", metavar="FILE", type=Path, help="write the record there: all figures and histograms, settings, versions, machine")
     add("--csv", metavar="FILE", type=Path, help="write the figures there, a run in each line")
     add("--html", metavar="FILE", type=Path, help="write a page there, with charts")
@@ -191,14 +209,6 @@ def _count_or_ramp(text: str) -> int | tuple[int, int]:
     """One whole number, or both of FROM..TO."""
     start, dots, end = text.partition("..")
     return (int(start), int(end)) if dots else int(text)
-
-
-def _print(lines: str) -> None:
-    try:
-        print(lines, flush=True)
-    except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise BadInput(f"standard output: the result could not be written: {error.strerror}") from None
 
 
 if __name__ == "__main__":

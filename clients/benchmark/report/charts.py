@@ -120,10 +120,11 @@ def nines_axis(most: float) -> Axis:
 
 def draw(chart: Chart) -> Markup:
     """The chart as a figure, with the numbers in a table for who cannot see it."""
-    legend = tag("span", *(tag("i", curve.kind, class_=_name(curve.kind)) for curve in chart.curves), class_="legend")
+    drawn = [curve for curve in chart.curves if curve.points]
+    legend = tag("span", *(tag("i", curve.kind, class_=_name(curve.kind)) for curve in drawn), class_="legend")
     return tag(
         "figure",
-        tag("figcaption", tag("b", chart.title), f" {chart.unit} ", legend if len(chart.curves) > 1 else None),
+        tag("figcaption", tag("b", chart.title), f" {chart.unit} ", legend if len(drawn) > 1 else None),
         tag("div", _shapes(chart), _labels(chart), class_=f"plot {chart.kind}".strip()),
         chart.table,
     )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from clients.benchmark.errors import BadInput
 from clients.benchmark.report.files import check_writable, write
 from clients.benchmark.report.record import as_json
 
@@ -51,3 +54,12 @@ def _page(record: dict[str, Any]) -> str:
     from clients.benchmark.report.page import as_html
 
     return as_html(record)
+
+
+def print_result(lines: str) -> None:
+    """Print a result. Raises BadInput where standard output cannot take it."""
+    try:
+        print(lines, flush=True)
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise BadInput(f"standard output: the result could not be written: {error.strerror}") from None

@@ -15,6 +15,10 @@ Json = dict[str, Any]
 
 def as_html(record: Json) -> str:
     """The page of a record, whatever it is of."""
+    if record["kind"] != "run":
+        from clients.benchmark.report.sweep_page import as_html as of_many
+
+        return of_many(record)
     return page(f"{record['model']} at {record['server']}", [_head(record), *_run(record)])
 
 
@@ -28,6 +32,11 @@ def page(title: str, content: Iterable[Markup | None]) -> str:
     )
     body = tag("main", tag("h1", title), *content)
     return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>{body}</body></html>\n'
+
+
+def when(record: Json) -> str:
+    """When a run was measured."""
+    return f"{record['started'][:19].replace('T', ' ')} UTC"
 
 
 def section(title: str, *content: Markup | None) -> Markup:
@@ -54,7 +63,7 @@ def notices(record: Json) -> Iterator[Markup]:
 
 def _head(record: Json) -> Markup:
     version = "" if record["version"] is None else f", version {record['version']}"
-    said = f"{record['load']}, batch size {record['batch_size']:,}, signature {record['signature']}{version}; {record['started'][:19]} UTC"
+    said = f"{record['load']}, batch size {record['batch_size']:,}, signature {record['signature']}{version}; {when(record)}"
     return tag("p", said, class_="lead")
 
 

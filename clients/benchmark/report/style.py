@@ -36,6 +36,7 @@ figcaption b { color: var(--text); }
 .plot { position: relative; height: 240px; margin: 0 1rem 1.9rem 3.8rem; border-left: 1px solid var(--line);
   border-bottom: 1px solid var(--line); }
 .plot.low { height: 150px; }
+.plot.forest { margin-left: 6rem; }
 .plot svg { position: absolute; inset: 0; width: 100%; height: 100%; overflow: visible; }
 .plot path { fill: none; vector-effect: non-scaling-stroke; }
 .plot .grid { stroke: var(--line); stroke-width: 1; }
@@ -58,7 +59,6 @@ figcaption b { color: var(--text); }
 .plot span.down { bottom: calc(100% + .25rem); transform: translateX(-50%); }
 .plot span.beside { transform: translate(.6rem, -140%); color: var(--text); }
 .plot span.before { transform: translate(calc(-100% - .5rem), -140%); color: var(--text); }
-.plot.forest span.y { font-size: .8rem; }
 details { color: var(--muted); font-size: .85rem; margin: -.6rem 0 0 3.8rem; }
 details .scroll { max-height: 16rem; overflow: auto; margin-top: .4rem; }
 .scroll { overflow-x: auto; }
@@ -68,13 +68,13 @@ thead th { color: var(--muted); white-space: nowrap; }
 tbody tr:last-child > * { border-bottom: 0; }
 .pairs th { width: 13rem; color: var(--muted); }
 .pairs td { overflow-wrap: anywhere; }
-tr.good th::after { content: " *"; color: var(--good); }
 .better { color: var(--good); font-weight: 600; } .worse { color: var(--bad); font-weight: 600; }
 ul { margin: 0; padding-left: 1.2rem; overflow-wrap: anywhere; }
 @media (max-width: 620px) {
   main { padding: 1.1rem .7rem 2.5rem; }
   section { padding: .85rem .8rem; }
   .plot { margin-left: 2.9rem; margin-right: .4rem; height: 210px; }
+  .plot.forest { margin-left: 5.4rem; }
   .plot span { font-size: .7rem; }
   details { margin-left: 0; }
   .tiles { grid-template-columns: repeat(2, 1fr); }
