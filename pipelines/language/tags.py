@@ -108,7 +108,7 @@ def _name(tag: str, variables: Variables, needed: Needed) -> str:
 
 def _text(value: Any, tag: str) -> str:
     if value is None:
-        raise EvaluationError(f"unable to substitute {{{{{tag}}}}}: a skipped or omitted node has no such output, and there is no default")
+        raise EvaluationError(f"unable to substitute {{{{{tag}}}}}: output is an absent optional (skipped/omitted node with no default)")
     if not isinstance(value, str):
         raise EvaluationError(f"failed to resolve {{{{{tag}}}}} to string")
     return value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -18,13 +19,30 @@ def of_texts(workflow: Mapping[str, Any], path_of: Callable[[int], str]) -> Iter
     known = variables.of_workflow(workflow, "name", "uid", 0.0)
     for place, template in enumerate(spec.get("templates") or []):
         inputs = {f"inputs.parameters.{parameter['name']}" for parameter in (template.get("inputs") or {}).get("parameters") or []}
+        callers = _callers(template)
         for path, text in _all_texts(template, path_of(place)):
             if "{{" in text.rpartition("}}")[2]:
                 yield Problem(path, f"{text[text.rindex('{{') :][:60]!r}: a tag begins here, and has no end")
             for tag in tags.found(text):
                 yield from _tag(tag.strip(), path, known, inputs)
+                yield from _caller(tag.strip(), path, callers)
             if path.endswith(".valueFrom.expression"):
                 yield from expression(text, path)
+
+
+def _callers(template: Mapping[str, Any]) -> list[str]:
+    """The steps and tasks that a template's texts may name."""
+    steps = [step for group in template.get("steps") or [] for step in group]
+    tasks = (template.get("dag") or {}).get("tasks") or []
+    inner = [name for holder in [*steps, *tasks] if "inline" in holder for name in _callers(holder["inline"])]
+    return [*(f"steps.{step.get('name')}" for step in steps), *(f"tasks.{task.get('name')}" for task in tasks), *inner]
+
+
+def _caller(tag: str, path: str, callers: list[str]) -> Iterator[Problem]:
+    named = re.match(r"((?:steps|tasks)\.[-\w]+)\.", tag)
+    if callers and named and named[1] not in callers:
+        near = difflib.get_close_matches(named[1], callers, n=1, cutoff=0.7)
+        yield Problem(path, f"{{{{{tag}}}}}: there is no {named[1]} in this template" + (f"; did you mean {near[0]}?" if near else ""))
 
 
 def _tag(tag: str, path: str, known: Mapping[str, str], inputs: set[str]) -> Iterator[Problem]:

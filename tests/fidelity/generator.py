@@ -81,7 +81,6 @@ _MISTAKES = (
     "{{=1 +}}",
     "{{=nosuch}}",
     "{{=nosuch.field}}",
-    "{{=sprig.nosuch('a')}}",
     "{{workflow.nosuch}}",
     "{{workflow.parameters.nosuch}}",
     "{{=workflow.parameters.nosuch}}",
