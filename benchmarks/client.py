@@ -1,0 +1,222 @@
+"""How fast the benchmark client is, as its users start it, beside what people use instead, against a server that costs next to nothing.
+
+python benchmarks/client.py [SECONDS] [ROUNDS]
+
+The client has the first core, the server (benchmarks/constant_server, built by go) another. A request has one row of 39 columns.
+The peers: the script that people write (a stub, a built message, one call after the other, the mean), the same by grpc.aio with 32
+callers, and ghz where it is on the path (`go install github.com/bojand/ghz/cmd/ghz@latest`). All run once in each round; a figure
+is the median of the rounds, a ratio the median of the rounds' ratios, because a machine's speed changes while this runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+COLUMNS = 39
+IN_FLIGHT = 32
+STALL = ("--rate", "1000", "--duration", "10", "-w", "0")
+NAIVE = "script, 1 in flight"
+CLOSED = ("--concurrency", str(IN_FLIGHT))
+PROTO = """syntax = "proto3"; package tensorflow.serving;
+message Message {} service PredictionService { rpc Predict(Message) returns (Message); }"""
+
+
+def main(seconds: float, rounds: int) -> None:
+    """Print the figures."""
+    go, cores = shutil.which("go"), sorted(os.sched_getaffinity(0))
+    if go is None or len(cores) < 2:
+        sys.exit(f"expected go and two cores, got {'go' if go else 'no go'} and {len(cores)}")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        subprocess.run([go, "build", "-o", folder / "server", "."], cwd=Path(__file__).parent / "constant_server", check=True)
+        on(cores[0], sys.executable, __file__, "files", str(folder))
+        found: dict[str, list[float]] = {}
+        with serving(folder, cores[1]) as address:
+            for _ in range(rounds):
+                for name, rate in one_round(folder, cores[0], address, seconds).items():
+                    found.setdefault(name, []).append(rate)
+            starts = [start(folder, cores[0], address) for _ in range(rounds + 2)]
+        with serving(folder, cores[1], "-stall", "200ms", "-every", "1s") as address:
+            stalled = {way: client(folder, cores[0], address, "--transport", way, *STALL) for way in ("grpc", "wire")}
+    show(found, starts, stalled)
+
+
+def show(found: dict[str, list[float]], starts: list[tuple[float, float, float]], stalled: dict[str, Any]) -> None:
+    print(f"{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}; calls/s of one core")
+    for name, rates in found.items():
+        ratio = median(rate / naive for rate, naive in zip(rates, found[NAIVE], strict=True))
+        print(f"{name:<44}{median(rates):>10,.0f}/s   {ratio:5.1f} x the script")
+    wall_s, work_s, memory_mb = (min(values) for values in zip(*starts, strict=True))
+    print(f"a run of one request, from start to end: {wall_s:.2f} s, {work_s:.2f} s of the processor's, {memory_mb:.0f} MB")
+    for way, record in stalled.items():
+        latency = record["latency_ms"]
+        print(
+            f"200 ms of stall in each second at 1,000/s, by {way}: p50 {latency['p50']:.2f} ms, p99 {latency['p99']:.1f} ms; true is 190 ms"
+        )
+
+
+def one_round(folder: Path, core: int, address: str, seconds: float) -> dict[str, float]:
+    """Calls per second, by name."""
+    asked = {
+        "this client by grpcio, 1 in flight": (),
+        f"this client by grpcio, {IN_FLIGHT} in flight": CLOSED,
+        f"this client by wire, {IN_FLIGHT} in flight": (*CLOSED, "--transport", "wire"),
+    }
+    rates = {
+        NAIVE: float(on(core, sys.executable, __file__, "script", str(folder), address, str(seconds))),
+        f"grpc.aio, {IN_FLIGHT} in flight": float(on(core, sys.executable, __file__, "aio", str(folder), address, str(seconds))),
+    }
+    for name, flags in asked.items():
+        rates[name] = client(folder, core, address, "--duration", str(seconds), *flags)["requests_per_s"]
+    if shutil.which("ghz"):
+        method = ["--proto", str(folder / "serving.proto"), "--call", "tensorflow.serving.PredictionService.Predict"]
+        method += ["--binary-file", str(folder / "request.pb"), "-c", str(IN_FLIGHT), "-z", f"{seconds}s", "-O", "json"]
+        rates[f"ghz, {IN_FLIGHT} in flight"] = json.loads(on(core, "ghz", "--insecure", *method, address))["rps"]
+    return rates
+
+
+def on(core: int, *command: str) -> str:
+    """What a command prints, run on one core."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "GOMAXPROCS": "1"}
+    ended = subprocess.run(["taskset", "-c", str(core), *command], env=environment, capture_output=True, text=True, check=False)
+    if ended.returncode:
+        sys.exit(ended.stderr)
+    return ended.stdout
+
+
+def client(folder: Path, core: int, address: str, *flags: str) -> dict[str, Any]:
+    """The record of a run."""
+    command = (sys.executable, "-m", "clients.benchmark", "-s", address, "-d", str(folder / "eval.csv"), "--json", str(folder / "record"))
+    on(core, *command, *flags)
+    record: dict[str, Any] = json.loads((folder / "record").read_text())
+    return record
+
+
+def start(folder: Path, core: int, address: str) -> tuple[float, float, float]:
+    """Seconds, seconds of the processor's and megabytes of a run of one request."""
+    flags = ["-s", address, "-d", str(folder / "eval.csv"), "-n", "1", "-w", "0"]
+    command = ["/usr/bin/env", "taskset", "-c", str(core), sys.executable, "-m", "clients.benchmark", *flags]
+    began = time.perf_counter()
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = status
+    return time.perf_counter() - began, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+
+
+@contextmanager
+def serving(folder: Path, core: int, *flags: str) -> Iterator[str]:
+    """The server while the block runs; yields its address."""
+    files = ["-predict", folder / "answer.pb", "-metadata", folder / "metadata.pb"]
+    command = ["taskset", "-c", str(core), folder / "server", *files, *flags]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "GOMAXPROCS": "1"})
+    assert server.stdout is not None
+    try:
+        yield server.stdout.readline().strip()
+    finally:
+        server.kill()
+        server.wait()
+
+
+def files(folder: Path) -> None:
+    """Write what the server answers, a request for ghz, and rows for the client."""
+    import numpy as np
+
+    from clients.benchmark.settings import Settings
+    from clients.serving import messages, tensors
+
+    names = [f"f{number}" for number in range(COLUMNS)]
+    model = Settings.__dataclass_fields__["model"].default
+    response = messages.PredictResponse()
+    response.model_spec.name, response.model_spec.version.value = model, 1
+    response.outputs["probabilities"].CopyFrom(tensors.to_field_proto(np.array([[0.25, 0.75]], np.float32)))
+    (folder / "answer.pb").write_bytes(response.SerializeToString())
+    signatures = messages.SignatureDefMap()
+    signature = signatures.signature_def["serving_default"]
+    for group, tensor, shape in [*((signature.inputs, name, (-1,)) for name in names), (signature.outputs, "probabilities", (-1, 2))]:
+        group[tensor].dtype = messages.DATA_TYPES["DT_FLOAT"]
+        for size in shape:
+            group[tensor].tensor_shape.dim.add(size=size)
+    metadata = messages.GetModelMetadataResponse()
+    metadata.model_spec.CopyFrom(response.model_spec)
+    metadata.metadata["signature_def"].Pack(signatures)
+    (folder / "metadata.pb").write_bytes(metadata.SerializeToString())
+    rows = np.random.default_rng(1).normal(size=(100, COLUMNS)).round(3)
+    lines = [",".join(["label", *names]), *(",".join(["1", *map(str, row)]) for row in rows)]
+    (folder / "eval.csv").write_text("\n".join(lines) + "\n")
+    (folder / "request.pb").write_bytes(request(model, rows[0]).SerializeToString())
+    (folder / "serving.proto").write_text(PROTO)
+
+
+def request(model: str, row: Any) -> Any:
+    """A request as a message."""
+    import numpy as np
+
+    from clients.serving import messages, tensors
+
+    built = messages.PredictRequest()
+    built.model_spec.name = model
+    for number, value in enumerate(row):
+        built.inputs[f"f{number}"].CopyFrom(tensors.to_proto(np.array([value], np.float32)))
+    return built
+
+
+def script(_folder: Path, address: str, seconds: float) -> None:
+    """Print the calls per second of what people write."""
+    import grpc
+
+    from clients.serving import calls
+
+    with grpc.insecure_channel(address) as channel:
+        predict, message = calls.predict(channel), request("model", [0.5] * COLUMNS)
+        predict(message)
+        latencies = []
+        end = time.time() + seconds
+        while (began := time.time()) < end:
+            predict(message)
+            latencies.append(time.time() - began)
+    print(1 / (sum(latencies) / len(latencies)))
+
+
+def aio(_folder: Path, address: str, seconds: float) -> None:
+    """Print the calls per second of callers in one asyncio loop, of encoded requests."""
+    import grpc.aio
+
+    from clients.serving import calls
+
+    async def measure() -> float:
+        async with grpc.aio.insecure_channel(address) as channel:
+            predict, body = channel.unary_unary(calls.PREDICT), request("model", [0.5] * COLUMNS).SerializeToString()
+            await predict(body)
+            done, began = 0, time.perf_counter()
+
+            async def caller() -> None:
+                nonlocal done
+                while time.perf_counter() - began < seconds:
+                    await predict(body)
+                    done += 1
+
+            await asyncio.gather(*(caller() for _ in range(IN_FLIGHT)))
+            return done / (time.perf_counter() - began)
+
+    print(asyncio.run(measure()))
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1 and sys.argv[1] in ("files", "script", "aio"):
+        verb, where, *rest = sys.argv[1:]
+        {"files": files, "script": script, "aio": aio}[verb](Path(where), *rest[:1], *map(float, rest[1:]))
+    else:
+        main(float(sys.argv[1]) if len(sys.argv) > 1 else 2.0, int(sys.argv[2]) if len(sys.argv) > 2 else 3)
