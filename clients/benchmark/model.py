@@ -98,7 +98,7 @@ def _explained(settings: Settings, failure: Failure, versions: str = "") -> str:
             "the server does not serve {version} of model {model}",
             "it has {versions}: mend --model-version, or wait until it is loaded",
         )
-    elif failure.status == "UNAVAILABLE" and any(word in failure.details for word in ("TLS", "SSL", "handshake")):
+    elif settings.is_tls and any(word in failure.details for word in ("TLS", "SSL", "Tls", "certificate")):
         what, advice = "no TLS there that this client trusts", "leave out --tls for a server without it, or mend --ca, --cert and --key"
     names = {
         "model": settings.model,
