@@ -59,6 +59,8 @@ class _Dag:
         """How the DAG ended, and its message."""
         if self._not_started:
             return "Failed", self._not_started
+        if self._engine.spec.get("shutdown"):
+            return "Failed", ""  # whatever its tasks are, also in an exit handler
         known = self._engine.nodes
         wanted = {node["id"]: self._tasks[name] for name in self._targets if (node := self._find(name)) is not None}
         fails_fast = self._attempt.template["dag"].get("failFast") is not False

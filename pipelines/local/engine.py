@@ -61,6 +61,7 @@ class Engine:
         self.variables: dict[str, Any] = dict(workflow)
         self.outputs: dict[str, Any] = {}
         self.deadline: float | None = None
+        self._started = 0.0
         self.pod_places = asyncio.Semaphore(1)
         self._boundaries: dict[str, _Boundary] = {}
         for node in known:
@@ -74,6 +75,7 @@ class Engine:
         self.pod_places = asyncio.Semaphore(min(int(self.spec.get("parallelism") or pods_at_once), pods_at_once))
         if self.spec.get("activeDeadlineSeconds") is not None:
             self.deadline = started + float(self.spec["activeDeadlineSeconds"])
+        self._started = started
         try:
             return await self._whole()
         finally:
@@ -190,6 +192,7 @@ class Engine:
         await self._changed.wait()
 
     def _tell_change(self) -> None:
+        self.variables["workflow.duration"] = f"{max(0.0, self.clock() - self._started):.6f}"
         self._changed.set()
         self._changed = asyncio.Event()
 
@@ -238,6 +241,8 @@ class Engine:
         while True:
             attempts = self.nodes.attempts(node)
             if attempts and nodes.fulfilled(attempts[-1]):
+                if nodes.failed(attempts[-1]) and self.spec.get("shutdown"):
+                    return self.end(node, attempts[-1]["phase"], f"Stopped with strategy '{self.spec['shutdown']}'")
                 decision = retry.decide(strategy, attempts, self.clock(), None if attempt.call.on_exit else self.deadline)
                 if isinstance(decision, retry.Finish):
                     return self.end(node, decision.phase, decision.message, attempts[-1].get("outputs"))

@@ -57,6 +57,30 @@ def test_a_workflow_that_is_shut_down_runs_its_exit_handler_or_nothing(shapes: A
     }
 
 
+def test_a_shutdown_ends_retries_and_dags(shapes: Any, run: Any) -> None:
+    """As the controller's source has it: a DAG fails whatever its tasks are, and nothing is tried again."""
+    flow = shapes.workflow(
+        shapes.dag("main", {"name": "r", "template": "again", "continueOn": {"failed": True}}),
+        shapes.shell("again", "true", retryStrategy={"limit": 3}),
+        shutdown="Terminate",
+    )
+    outcome = run(flow)
+    told = {one["name"]: (one["phase"], one.get("message")) for one in outcome.status["nodes"].values()}
+    assert told == {
+        "wf": ("Failed", None),
+        "wf.r": ("Failed", "Stopped with strategy 'Terminate'"),
+        "wf.r(0)": ("Failed", "workflow shutdown with strategy: Terminate"),
+    }
+
+
+def test_the_duration_so_far_is_a_variable(shapes: Any, run: Any, node: Any, log: Any) -> None:
+    say = shapes.shell("say", "echo {{workflow.duration}}")
+    outcome = run(shapes.workflow(shapes.shell("main", "sleep 0.1"), say, onExit="say"))
+    told = log(outcome, node(outcome, "onExit")).strip()
+    assert float(told) > 0.1
+    assert len(told.partition(".")[2]) == 6
+
+
 def test_a_workflow_that_begins_suspended_is_resumed(shapes: Any, run: Any, tmp_path: Path) -> None:
     workspace, told = tmp_path / "workspace", []
 
