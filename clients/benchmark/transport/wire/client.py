@@ -61,6 +61,7 @@ class Client:
         if framed_bytes <= _MOST_FRAMED_BYTES:
             block = lines.places[0].connection.predicted_block()
             self._wheel = Wheel([self._message(body) for body in pool.bodies], block)
+        gc.collect()
 
     def drive(self, course: Course, pool: Pool, sink: Sink, stop: Stop) -> None:
         """Make the calls of a load by Predict, and return when all of them have ended, or soon after `stop` is set."""
@@ -150,7 +151,6 @@ def _timeout(deadline_s: float) -> str:
 def _undisturbed() -> Iterator[None]:
     """Without the garbage collector, whose pauses would be measured: the loop makes no cycles."""
     was_enabled = gc.isenabled()
-    gc.collect()
     gc.freeze()
     gc.disable()
     try:

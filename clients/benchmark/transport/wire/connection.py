@@ -6,7 +6,6 @@ A peer can make it wait (deadlines are the caller's), but not keep more than som
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -14,9 +13,10 @@ import numpy as np
 
 from clients.benchmark.transport.wire import frames, responses
 from clients.benchmark.transport.wire.frames import Code, Flag, Frame, Kind, ProtocolError, Setting
-from clients.benchmark.transport.wire.hpack import Decoder, Encoder, Field
+from clients.benchmark.transport.wire.hpack import Decoder, Field
 from clients.benchmark.transport.wire.responses import PREFIX_BYTES, Refusal
 from clients.benchmark.transport.wire.runs import Layout, Octets, Template, Wheel
+from clients.benchmark.transport.wire.sending import Sender
 from clients.benchmark.transport.wire.streams import Integers, OpenStreams
 
 _BUFFER_BYTES = 512 * 1024
@@ -63,10 +63,8 @@ Event = Answers | Answer | Refused | Untouched
 
 @dataclass
 class _Exchange:
-    """What one stream has of a request that could not be sent at once, and of a response that came in pieces."""
+    """What has come of a response."""
 
-    unsent: memoryview | None = None
-    send_window: int = 0
     headers: list[Field] | None = None
     headers_block: bytes = b""
     body: bytearray = field(default_factory=bytearray)
@@ -108,10 +106,9 @@ class Connection:
         }
         opening = frames.window_update_frame(0, _CONNECTION_WINDOW - frames.DEFAULT_WINDOW)
         self.outgoing = bytearray(frames.PREFACE + frames.settings_frame(settings.items()) + opening)
-        self._fields, self._max_message_bytes = fields, max_message_bytes
-        self._encoder, self._decoder = Encoder(), Decoder(_MAX_BLOCK_BYTES)
-        # The header block of every further request, while nothing changes what it means.
-        self._steady: bytes | None = None
+        self._max_message_bytes = max_message_bytes
+        self._sender = Sender(fields, self.outgoing)
+        self._decoder = Decoder(_MAX_BLOCK_BYTES)
         self._buffer = bytearray(_BUFFER_BYTES)
         self._view = memoryview(self._buffer)
         self._octets: Octets = np.frombuffer(self._buffer, np.uint8)
@@ -119,12 +116,8 @@ class Connection:
         self._open = OpenStreams()
         self._next = 1
         self._exchanges: dict[int, _Exchange] = {}
-        # Streams with something unsent, in the order in which they began.
-        self._waiting: dict[int, _Exchange] = {}
-        self._send_window = self._initial_send_window = frames.DEFAULT_WINDOW
         self._receive_window = _CONNECTION_WINDOW
         self._max_streams = frames.GREATEST_STREAM
-        self._max_frame_bytes = frames.LEAST_MAX_FRAME_BYTES
         self._block: _Block | None = None
         self._idle_frames = 0
         self._template: Template | None = None
@@ -157,14 +150,7 @@ class Connection:
         stream = self._next
         self._next += 2
         self._open.open(stream, np.array([tag]))
-        block = self._steady
-        if block is None:
-            block = self._encoder.encode(self._fields)
-            self._settle()
-        self.outgoing += frames.headers_frames(block, stream, self._max_frame_bytes)
-        exchange = _Exchange(unsent=memoryview(message), send_window=self._initial_send_window)
-        if not self._send(stream, exchange):
-            self._exchanges[stream] = self._waiting[stream] = exchange
+        self._sender.request(stream, message)
         return stream
 
     def call_many(self, tags: Integers, wheel: Wheel, positions: Integers) -> memoryview | None:
@@ -172,31 +158,17 @@ class Connection:
 
         None, and nothing is done, where they must go one by one: for flow control, or since another header block is needed.
         """
-        within = wheel.longest <= self._initial_send_window and wheel.longest <= self._max_frame_bytes
-        if wheel.block != self._steady or self._waiting or not within:
+        octets = self._sender.many(wheel, positions, self._next)
+        if octets is None:
             return None
-        framed = wheel.frames(positions, self._next)
-        if framed is None or framed[1] > self._send_window:
-            return None
-        octets, payload = framed
         stream = self._next
         self._next += 2 * len(tags)
-        self._send_window -= payload
         self._open.open(stream, tags)
         return octets
 
-    def _settle(self) -> None:
-        """Keep the block of every further request, if that changes nothing."""
-        trial = deepcopy(self._encoder)
-        block = trial.encode(self._fields)
-        if trial.version == self._encoder.version:
-            self._steady = block
-
     def predicted_block(self) -> bytes:
         """The header block that a wheel for this connection must have: that of every request but the first, as things are now."""
-        encoder = deepcopy(self._encoder)
-        encoder.encode(self._fields)
-        return encoder.encode(self._fields)
+        return self._sender.predicted_block()
 
     def cancel(self, tags: Integers) -> None:
         """Give up the calls of these tags that are under way here; they yield no event any more."""
@@ -372,7 +344,7 @@ class Connection:
         if headers is None:
             headers, trailers = trailers or [], None
         outcome = responses.response(headers, trailers, exchange.body, self._max_message_bytes)
-        if exchange.unsent is not None:
+        if self._sender.forget(stream):
             # The answer did not need the whole request (RFC 9113, section 8.1).
             self.outgoing += frames.rst_stream_frame(stream, Code.CANCEL)
         tag = self._close(stream)
@@ -413,7 +385,7 @@ class Connection:
 
     def _forget(self, stream: int) -> None:
         self._exchanges.pop(stream, None)
-        self._waiting.pop(stream, None)
+        self._sender.forget(stream)
 
     # Frames of the connection
 
@@ -422,45 +394,24 @@ class Connection:
         if frame.flags & Flag.ACK:
             return
         for identifier, value in settings:
-            if identifier == Setting.HEADER_TABLE_SIZE:
-                self._encoder.resize(value)
-                self._steady = None
-            elif identifier == Setting.MAX_CONCURRENT_STREAMS:
+            if identifier == Setting.MAX_CONCURRENT_STREAMS:
                 self._max_streams = value
-            elif identifier == Setting.MAX_FRAME_SIZE:
-                self._max_frame_bytes = value
-            elif identifier == Setting.INITIAL_WINDOW_SIZE:
-                self._change_initial_window(value)
+            else:
+                self._sender.set(identifier, value)
         self.outgoing += frames.SETTINGS_ACK
         self.ready = True
-        self._send_waiting()
-
-    def _change_initial_window(self, value: int) -> None:
-        """A new initial window counts for open streams too, and may make their windows negative (RFC 9113, section 6.9.2)."""
-        for exchange in self._waiting.values():
-            exchange.send_window += value - self._initial_send_window
-            if exchange.send_window > frames.GREATEST_WINDOW:
-                raise ProtocolError("a setting makes the window of a stream too large", Code.FLOW_CONTROL_ERROR)
-        self._initial_send_window = value
+        self._sender.send_unsent()
 
     def _window_update(self, frame: Frame) -> None:
         increment = frames.read_number(frame) & frames.GREATEST_WINDOW
         if not frame.stream:
-            if not increment:
-                raise ProtocolError("a WINDOW_UPDATE by nothing")
-            self._send_window += increment
-            if self._send_window > frames.GREATEST_WINDOW:
-                raise ProtocolError("the connection's window grew too large", Code.FLOW_CONTROL_ERROR)
+            self._sender.widen(increment)
         elif frame.stream in self._open:
-            exchange = self._waiting.get(frame.stream)
             if not increment:
                 self._refuse(frame.stream, Refusal("INTERNAL", "a WINDOW_UPDATE by nothing"), Code.PROTOCOL_ERROR)
-            elif exchange is not None:
-                exchange.send_window += increment
-                if exchange.send_window > frames.GREATEST_WINDOW:
-                    refusal = Refusal("INTERNAL", "the stream's window grew too large")
-                    self._refuse(frame.stream, refusal, Code.FLOW_CONTROL_ERROR)
-        if self._send_waiting():
+            elif not self._sender.widen_stream(frame.stream, increment):
+                self._refuse(frame.stream, Refusal("INTERNAL", "the stream's window grew too large"), Code.FLOW_CONTROL_ERROR)
+        if self._sender.send_unsent():
             self._idle_frames -= 1
 
     def _ping(self, frame: Frame) -> None:
@@ -480,30 +431,6 @@ class Connection:
 
     def _priority(self, frame: Frame) -> None:
         """What the peer would prefer does not matter to a client."""
-
-    # Bytes out
-
-    def _send(self, stream: int, exchange: _Exchange) -> bool:
-        """Queue as much of a message as flow control allows; whether that was all."""
-        assert exchange.unsent is not None
-        size = max(0, min(len(exchange.unsent), exchange.send_window, self._send_window))
-        whole = size == len(exchange.unsent)
-        if size or whole:
-            self.outgoing += frames.data_frames(exchange.unsent[:size], stream, self._max_frame_bytes, end=whole)
-            self._send_window -= size
-            exchange.send_window -= size
-        exchange.unsent = None if whole else exchange.unsent[size:]
-        return whole
-
-    def _send_waiting(self) -> bool:
-        """Queue what flow control now allows; whether that was anything."""
-        before = len(self.outgoing)
-        for stream, exchange in list(self._waiting.items()):
-            if self._send_window <= 0:
-                break
-            if exchange.send_window > 0 and self._send(stream, exchange):
-                del self._waiting[stream]
-        return len(self.outgoing) > before
 
     def _check_receive_window(self) -> None:
         if self._receive_window < 0:

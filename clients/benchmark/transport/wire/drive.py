@@ -176,7 +176,7 @@ def _read(lines: Lines, dispatcher: Dispatcher, pace: OpenPace | ClosedPace) -> 
     for place, line in enumerate(places):
         if (readable is None or line in readable) and _read_line(line, dispatcher):
             came = True
-            pace.follow(place, time.perf_counter_ns())
+            pace.follow(place, line.read_ns)
         if line.connection.ended or line.connection.leaving:
             _check(lines, dispatcher, pace, time.perf_counter_ns())
     for line in lines.leaving:
@@ -189,11 +189,11 @@ def _read_line(line: Line, dispatcher: Dispatcher) -> bool:
     if line.connection.ended:
         return False
     came = line.read()
+    if came:
+        dispatcher.collect(line, line.read_ns)
     if line.connection.outgoing:
         line.flush()
     dispatcher.note_sent(line)
-    if came:
-        dispatcher.collect(line, time.perf_counter_ns())
     return came
 
 

@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 import ssl
+import time
 from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -42,8 +43,9 @@ class Line:
     def __init__(self, target: Target, fields: Sequence[Field], max_message_bytes: int, until_ns: int) -> None:
         self.connection = Connection(fields, max_message_bytes)
         self.handed_over: list[Integers] = []
-        # When to give up connecting.
+        # When to give up connecting, and when something was read last.
         self.until_ns = until_ns
+        self.read_ns = 0
         self._target = target
         self._place = 0
         self._socket: socket.socket | ssl.SSLSocket | None = None
@@ -130,9 +132,11 @@ class Line:
         connection = self.connection
         try:
             count = self._socket.recv_into(connection.space())
+            self.read_ns = time.perf_counter_ns()
         except _AGAIN:
             return False
         except OSError as error:
+            self.read_ns = time.perf_counter_ns()
             self.give_up(_reason(error))
             return True
         if count:
