@@ -291,7 +291,7 @@ def test_no_more_calls_than_the_peer_allows(wire):
 
 def test_stream_ids_run_out(wire):
     connection = wire.connect()
-    connection._next = 2**31 - 5
+    connection._next = connection._open._free_below = 2**31 - 5
     assert connection.room == 3
     last = wire.calls(connection, 3)[-1]
     assert last == 2**31 - 1
