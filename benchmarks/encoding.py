@@ -31,8 +31,8 @@ from clients.serving.tensors import STRING
 ROWS, COLUMNS, TEXTS = 128, 39, 26
 # The client encodes what it reads a block at a time.
 BLOCK = 32
-ROUNDS = 15
-FILE_ROWS = 100_000
+ROUNDS = 9
+FILE_ROWS = 50_000
 
 
 def main() -> int:

@@ -111,20 +111,15 @@ def _text_entries(tensor: Tensor, values: Array, count: int) -> list[bytes]:
     """The map's entry for this input in each of `count` requests."""
     flat = values.ravel().tolist()
     lengths = list(map(len, flat))
-    if max(lengths, default=0) < len(_SHORT):
-        pieces = [_SHORT[length] + text for length, text in zip(lengths, flat, strict=True)]
-    else:
-        pieces = [_field(_STRING_VALUE, text) for text in flat]
-    each = len(flat) // count
-    contents = (
-        pieces
-        if each == 1
-        else [b"".join(pieces[start : start + each]) for start in range(0, each * count, each)]
-        if each
-        else [b""] * count
-    )
-    ends = _Lengths(tensor)
-    return [ends.before(len(content)) + content for content in contents]
+    short = max(lengths, default=0) < len(_SHORT)
+    # What stands before each text and the text, in turns.
+    parts = [b""] * (2 * len(flat))
+    parts[::2] = [_SHORT[length] for length in lengths] if short else [_STRING_VALUE + varint(length) for length in lengths]
+    parts[1::2] = flat
+    step = len(parts) // count
+    contents = [b"".join(parts[start : start + step]) for start in range(0, step * count, step)] if step else [b""] * count
+    known = _Lengths(tensor)
+    return [known.before(len(content)) + content for content in contents]
 
 
 class _Lengths:

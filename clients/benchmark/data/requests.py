@@ -174,7 +174,7 @@ def _alike(table: Table, block: Block, matched: Matched, alone: bool, label_kind
     try:
         values = {part.name: _values_of(table, block, part) for part in matched.inputs}
         if matched.label is not None:
-            values[_LABELS] = _column(table, block, matched.label, label_kind, None)
+            values[_LABELS] = _labels(table, block, matched.label, label_kind)
     except _Uneven:
         if not alone or block.rows == 1:
             raise
@@ -212,6 +212,19 @@ def _column(table: Table, block: Block, name: str, kind: Kind, unknown: str | No
         where = f"{table.path}, {block.place(error.row)}, column {name}"
         kind_of_error = _Uneven if isinstance(error, Uneven) else BadInput
         raise kind_of_error(f"{where}: expected {error.expected or kind.expected}, got {error.got}") from None
+
+
+def _labels(table: Table, block: Block, name: str, kind: Kind) -> Array:
+    """One label for each row, [rows]."""
+    labels = _column(table, block, name, kind, None)
+    if labels.size != block.rows:
+        where = f"{table.path}, {block.place(0)}, column {name}"
+        raise BadInput(f"{where}: expected one label for each row, got values of the shape {list(labels.shape[1:])}")
+    labels = labels.reshape(-1)
+    if labels.dtype.kind == "f" and np.isnan(labels).any():
+        row = int(np.flatnonzero(np.isnan(labels))[0])
+        raise BadInput(f"{table.path}, {block.place(row)}, column {name}: expected {kind.expected}, got a blank or NaN")
+    return labels
 
 
 def _label_kind(known: Format | None, classes: bool) -> Kind:

@@ -16,6 +16,7 @@ from clients.benchmark.judging.expected import load as expectations
 from clients.benchmark.judging.metrics import Calibration, Figure
 from clients.benchmark.judging.outputs import Meaning, Reading, as_probabilities, find, from_logits, meaning_of
 from clients.benchmark.model import TensorSpec
+from clients.benchmark.report.files import check_writable
 from clients.benchmark.settings import Settings
 from clients.serving.messages import PredictResponse
 from clients.serving.tensors import Array
@@ -98,7 +99,9 @@ class Judge:
 
     @classmethod
     def of(cls, settings: Settings, outputs: Mapping[str, TensorSpec], sent: Sent) -> Judge:
-        """A judge of answers to these requests. Raises BadInput where --output or --expect are not of this model."""
+        """A judge of answers to these requests. Raises BadInput where --output, --expect or --save-answers cannot be."""
+        if settings.save_answers is not None:
+            check_writable("--save-answers", settings.save_answers)
         expected = settings.expect and expectations(settings.expect, outputs, int(sent.rows.sum()), settings.tolerance)
         return cls(sent, find(outputs, settings.output), expected or None)
 

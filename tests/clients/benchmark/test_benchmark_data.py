@@ -413,3 +413,40 @@ def test_generated_rows_need_the_shapes_that_the_signature_leaves_open(server):
     )
     with pytest.raises(BadInput, match=r"input x takes the shape \[-1, 3\] in each row, --shape gives \[3, 4\]"):
         send(server, None, 3, generate=True, shapes={"x": (3, 4), "y": (1,)})
+
+
+@pytest.mark.parametrize(
+    ("labels", "result"),
+    [
+        (np.array([1, 0]), 1.0),
+        (np.array([[1], [0]]), 1.0),
+        (np.array([1.0, 0.0]), 1.0),
+        (np.array([True, False]), 1.0),
+        (np.array([[0, 1], [1, 0]]), "row 1, column label: expected one label for each row, got values of the shape [2]"),
+        (np.array([1, -1]), "row 2, column label: expected a class index: 0, 1, ..., got -1"),
+        (np.array([1, 0.5]), "row 2, column label: expected a class index: 0, 1, ..., got 0.5"),
+    ],
+)
+def test_labels_of_arrays(server, data, labels, result):
+    path = data(npz(x=np.array([1.0, -1.0]), c=np.array([b"a", b"b"]), label=labels), "eval.npz")
+    if isinstance(result, str):
+        with pytest.raises(BadInput) as error:
+            send(server, path)
+        assert str(error.value) == f"{path}, {result}"
+    else:
+        assert send(server, path).accuracy == result
+
+
+def test_a_blank_label_beside_real_numbers(server, data):
+    server.outputs = {"predictions": ("float", (-1,))}
+    path = data("label,x,c\n1.5,1,a\n,2,b\n")
+    with pytest.raises(BadInput, match=rf"^{path}, line 3, column label: expected a class index, or a number, got a blank or NaN$"):
+        send(server, path)
+
+
+def test_answers_cannot_be_recorded_where_no_folder_is(server, data, tmp_path):
+    path = data(FILES["eval.csv"])
+    server.inputs = INPUTS
+    with pytest.raises(BadInput, match=r"^--save-answers: expected a file that can be written in a folder that exists, got "):
+        send(server, path, save_answers=tmp_path / "none" / "answers.npz")
+    assert server.calls == 0
