@@ -37,6 +37,9 @@ class View(Protocol):
     def place(self, path: str) -> Path:
         """Where one of its paths is on this machine."""
 
+    def lay(self, path: str) -> Path:
+        """Where a file or folder is to be laid that the container finds at a path, whatever this machine has there."""
+
 
 class Same:
     """A container whose paths are this machine's: the text that names them was rewritten."""
@@ -45,6 +48,10 @@ class Same:
         self.root, self.rows, self.staging, self.begins = "", list[Row](), str(folder.parent), str(folder)
 
     def place(self, path: str) -> Path:
+        """The path itself."""
+        return Path(path)
+
+    def lay(self, path: str) -> Path:
         """The path itself."""
         return Path(path)
 
@@ -63,6 +70,10 @@ class Inside:
         found = [row for row in self.rows if within(path, row[2])]
         _, source, target = max(found, key=lambda row: len(row[2]), default=("", str(self._folder), "/"))
         return Path(source + path[len(target.rstrip("/")) :])
+
+    def lay(self, path: str) -> Path:
+        """Where the path is."""
+        return self.place(path)
 
 
 class Root:
@@ -101,6 +112,16 @@ class Root:
                 seen = "/" if target.startswith("/") else before
                 rest += reversed(target.split("/"))
         return self._at(seen)
+
+    def lay(self, path: str) -> Path:
+        """Where a path is, without what the machine has there: that is no longer shown, and its links are not followed."""
+        folder, name = posixpath.split(posixpath.normpath(path))
+        shown = posixpath.join(os.path.realpath(folder), name)
+        self.rows[:] = [row for row in self.rows if row[0] != "show" or row[2] != shown]
+        laid = self.place(folder) / name
+        if laid.is_symlink():
+            laid.unlink()
+        return laid
 
     def _row(self, path: str) -> Row:
         found = [row for row in self.rows if within(path, row[2])]

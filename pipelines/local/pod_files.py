@@ -35,7 +35,7 @@ def place(template: Mapping[str, Any], run_folder: Path, view: mounts.View) -> N
         view.place(path).mkdir(parents=True, exist_ok=True)
     for artifact in (template.get("inputs") or {}).get("artifacts") or []:
         if artifact.get("path"):
-            _place(artifact, run_folder, view.place(artifact["path"]))
+            _place(artifact, run_folder, view.lay(artifact["path"]))
 
 
 def writable(template: Mapping[str, Any]) -> list[str]:

@@ -202,6 +202,13 @@ def test_a_root_makes_mount_points_nowhere_but_in_its_folder(tmp_path: Path) -> 
     assert not Path("/no-such").exists()
 
 
+@pytest.mark.parametrize("path", ["/etc/passwd", "/etc/mtab", "/etc/no-such-file"])
+def test_what_is_laid_into_a_root_never_lands_on_the_machine_s_own_files(tmp_path: Path, path: str) -> None:
+    root = mounts.Root(tmp_path / "root", {}, ["/etc"])
+    assert root.lay(path) == root.place(path) == tmp_path / f"root{path}"
+    assert path not in [target for _, _, target in root.rows]
+
+
 def test_the_arguments_of_an_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KNOWN", "of the machine")
     view = mounts.Inside(tmp_path / "files", {"/data/x": "/run/volumes/d"})
