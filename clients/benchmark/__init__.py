@@ -1,5 +1,7 @@
 """Measures a served model through TensorFlow Serving's API, and says only what the measurement supports.
 
+from pathlib import Path
+
 from clients.benchmark import Settings, require, run
 
 result = run(Settings(data_file=Path("eval.csv"), server="localhost:8500", batch_size=128, num_iteration=200))

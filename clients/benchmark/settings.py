@@ -191,6 +191,11 @@ class Settings:
         )
 
     @property
+    def load_is_open(self) -> bool:
+        """Whether calls are due at instants of their own."""
+        return self.rate is not None or self.schedule_file is not None
+
+    @property
     def load_text(self) -> str:
         """The load in a few words."""
         unit = f" within {self.ramp_s:g} s" if self.ramp_s else ""
@@ -225,7 +230,7 @@ class Settings:
             metadata=metadata(self.metadata_file, self.token_file, self.token_env),
             max_message_bytes=self.max_message_bytes,
             compression=None if self.compression == "none" else self.compression,
-            one_in_flight=self.rate is None and self.schedule_file is None and self.concurrency == self.processes,
+            one_in_flight=not self.load_is_open and self.concurrency == self.processes,
         )
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NoReturn
 
+import numpy as np
+
 from clients.benchmark.data.requests import Requests
 from clients.benchmark.driving import Ended
 from clients.benchmark.errors import Interrupted, NothingSucceeded
@@ -80,7 +82,10 @@ def summarise(settings: Settings, model: Model, requests: Requests, samples: Sam
     rows = sum(rows * calls for rows, calls in samples.rows_of_calls.items())
     found = figures(samples.latency, samples.lateness, samples.series, samples.failed_timed, rows, first_ns, samples.last_ns)
     late = samples.lateness.totals.sum_ns / max(1, samples.latency.totals.sum_ns)
-    said = [*_troubles(settings, samples, ended, judgement, model), *_doubts(measured, busy=ended.busy, late=late)]
+    said = [
+        *_troubles(settings, samples, ended, judgement, model),
+        *_doubts(measured, busy=0.0 if settings.load_is_open else ended.busy, late=late),
+    ]
     return Result(
         settings=settings,
         server=settings.server,
@@ -137,9 +142,27 @@ def _troubles(settings: Settings, samples: Samples, ended: Ended, judgement: Jud
     return [
         (ended.interrupted, f"interrupted {progress}"),
         (ended.gave_up, f"given up {progress}, because the server no longer answered"),
+        (ended.lost > 0, f"{ended.lost} of the client's {settings.processes} processes ended without a result: their calls are missing"),
         (bool(samples.failed_by_status), _failures(samples)),
+        *((True, text) for text in _silences(samples)),
         *((True, text) for text in telling.warnings(judgement, model.version)),
     ]
+
+
+def _silences(samples: Samples) -> list[str]:
+    """The longest time in which calls failed and none was answered, where it can be told from the intervals of the series."""
+    series = samples.series
+    calls, failed = series.calls[: series.used], series.failed[: series.used]
+    longest, first = 0, 0
+    for start in np.flatnonzero((calls == 0) & (np.concatenate([[1], calls[:-1]]) > 0)).tolist():
+        answered = np.flatnonzero(calls[start:])
+        length = int(answered[0]) if len(answered) else len(calls) - start
+        if length > longest and failed[start : start + length].any():
+            longest, first = length, start
+    if not longest:
+        return []
+    width_s = series.width_ns / 1e9
+    return [f"no call was answered for {longest * width_s:.2g} s, from second {first * width_s:.3g} on"]
 
 
 def _doubts(measured: int, busy: float, late: float) -> list[tuple[bool, str]]:
@@ -156,6 +179,8 @@ def _notes(settings: Settings, samples: Samples, requests: Requests, judgement: 
     rounds = samples.calls / len(requests.rows)
     last = int(requests.rows[-1])
     found = [
+        (samples.in_flight > 0, f"{samples.in_flight:,} calls were in flight when the run was stopped: they are in no figure"),
+        (samples.unkept > 0, f"{samples.unkept:,} answers were not judged: there are too many different ones to keep"),
         (judgement.unmeasured is not None, f"accuracy was not measured: {judgement.unmeasured}"),
         (rounds > 1, f"the run went {rounds:.1f} times through the {len(requests.rows):,} distinct requests"),
         (short > 0, f"short requests among the measured: {short:,}, because the file's last batch has {last:,} rows"),

@@ -131,6 +131,7 @@ def test_a_server_that_dies_and_comes_back(server, measure, way, load, until):
     assert set(result.failed) <= {"UNAVAILABLE", "CANCELLED"}
     assert sum(result.failed.values()) > 0
     assert returned[0].calls > 10
+    assert any(text.startswith("no call was answered for ") for text in result.warnings)
     assert result.requests >= server.calls + returned[0].calls
 
 
@@ -161,6 +162,7 @@ def test_a_run_that_is_stopped_gives_what_there_is(server, measure, way, load, m
         never.set()
     assert result.interrupted
     assert 20 <= result.measured < 10_000
+    assert any("in flight when the run was stopped" in note for note in result.notes)
     assert result.warnings[0].startswith(f"interrupted after {result.requests} of 1,000,000 requests")
 
 

@@ -327,3 +327,14 @@ def test_settings_that_make_no_sense(values, message):
 @pytest.mark.parametrize("address", ["localhost:8500", "10.0.0.7:1", "[::1]:8500", "a-b.c_d:65535"])
 def test_addresses(address):
     assert Settings("eval.csv", address).server == address
+
+
+def test_the_example_of_the_package_runs(server, rows, monkeypatch):
+    """What its documentation shows, against this server and this file."""
+    import clients.benchmark
+
+    (path := rows(256)).rename(path.with_name("eval.csv"))
+    monkeypatch.chdir(path.parent)
+    _, _, example = clients.benchmark.__doc__.partition("\n\n")
+    exec(example.replace("localhost:8500", server.address).replace("p99<10ms", "p99<10s"), {})
+    assert server.calls == 200
