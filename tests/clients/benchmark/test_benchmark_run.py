@@ -337,4 +337,4 @@ def test_the_example_of_the_package_runs(server, rows, monkeypatch):
     monkeypatch.chdir(path.parent)
     _, _, example = clients.benchmark.__doc__.partition("\n\n")
     exec(example.replace("localhost:8500", server.address).replace("p99<10ms", "p99<10s"), {})
-    assert server.calls == 200
+    assert server.calls == 500
