@@ -133,6 +133,9 @@ def test_unix_sockets_and_tls(go_server, tmp_path):
     for endpoint in (Endpoint(unix, 20.0), Endpoint(secure, 20.0, tls=tls)):
         for request in (b"echo", b"big 200000", b"fail 5 no"):
             assert ask("wire", endpoint, request) == ask("grpc", endpoint, request)
+        for load in LOADS.values():
+            sink = drive("wire", endpoint, load, [b"echo 1", b"big 40000", bytes(30_000)])
+            assert sink.answers == Counter({(0, b"echo 1"): 200, (1, bytes(40_000)): 200, (2, bytes(30_000)): 200})
     assert ask("wire", Endpoint(secure, 20.0, tls=Tls()), b"x")[1].count("certificate is not accepted") == 1
     for endpoint, words in ((Endpoint(secure, 5.0), "closed|reset|SETTINGS"), (Endpoint(unix + "-not", 5.0), "No such file")):
         status, details = ask("wire", endpoint, b"x")
