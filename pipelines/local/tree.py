@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
@@ -25,6 +27,7 @@ _MARKS = {
     "Omitted": ("○", "dim"),
 }
 _HIDDEN = ("StepGroup",)
+_OF_LOOP = re.compile(r"\(\d+:.*\)$")
 _TOLD_LINES = 10
 # How much of the tree stays on the terminal after the end.
 _LEFT_LINES = 100
@@ -46,7 +49,7 @@ class Tree:
         self._folder = folder
         self._say(f"{name} {'goes on' if resumed else 'started'} in {folder}", "bold")
         for note in notes:
-            self._say(f"note: {note}", "dim")
+            self._console.print(Text(f"note: {note}", style="dim"))
         self._live.start()
 
     def changed(self, node: Node) -> None:
@@ -78,10 +81,14 @@ class Tree:
         self._console.print(Text(line, style=style), soft_wrap=True)
 
     def _failed_pods(self) -> list[Node]:
-        retried = {"retried": True}
+        """The last pods that failed for good: of attempts the last, where none succeeded."""
+        tried = {child: node for node in self._nodes.values() if node["type"] == "Retry" for child in node.get("children") or ()}
         found = [node for node in self._nodes.values() if node["type"] == "Pod" and nodes.failed(node)]
-        last = {node["name"].rpartition("(")[0]: node for node in found if (node.get("nodeFlag") or {}) == retried}
-        return [node for node in found if (node.get("nodeFlag") or {}) != retried or last[node["name"].rpartition("(")[0]] is node][-3:]
+        return [
+            node
+            for node in found
+            if (around := tried.get(node["id"])) is None or (nodes.failed(around) and self._last_attempt(around) is node)
+        ][-3:]
 
     def _picture(self, height: int) -> Group:
         inside: dict[str, list[Node]] = {}
@@ -89,18 +96,20 @@ class Tree:
             inside.setdefault(node.get("boundaryID", ""), []).append(node)
         lines = list(self._lines(inside, "", 0))
         if len(lines) > height:
-            kept = sorted(range(len(lines)), key=lambda place: (-lines[place][0], -place))[: height - 1]
-            left = f"  … {len(lines) - len(kept)} more"
-            lines = [lines[place] for place in sorted(kept)] + [(0, Text(left, style="dim"))]
+            ordered = sorted(range(len(lines)), key=lambda place: (-lines[place][0], -place))
+            kept, left = sorted(ordered[: height - 1]), Counter(lines[place][2] for place in ordered[height - 1 :])
+            told = ", ".join(f"{count} {phase.lower()}" for phase, count in left.most_common())
+            lines = [lines[place] for place in kept] + [(0, Text(f"  … {left.total()} more: {told}", style="dim"), "")]
         foot = [Text("stopping what runs; Ctrl-C once more kills it", style="yellow")] if self._stopping else []
-        return Group(*(line for _, line in lines), *foot)
+        return Group(*(line for _, line, _ in lines), *foot)
 
-    def _lines(self, inside: dict[str, list[Node]], boundary: str, depth: int) -> Iterator[tuple[int, Text]]:
-        """Lines with how much they matter: running and failed nodes stay when there is no room for all."""
+    def _lines(self, inside: dict[str, list[Node]], boundary: str, depth: int) -> Iterator[tuple[int, Text, str]]:
+        """Lines with how much they matter and their phase: where there is no room for all, what runs and what failed stays, loops go."""
         for node in inside.get(boundary, []):
             if node["type"] in _HIDDEN or (node.get("nodeFlag") or {}).get("retried"):
                 continue
-            yield {"Running": 2, "Failed": 1, "Error": 1}.get(node["phase"], 0), self._line(node, depth)
+            usual = 0 if _OF_LOOP.search(node["displayName"]) else 1
+            yield {"Running": 3, "Failed": 2, "Error": 2}.get(node["phase"], usual), self._line(node, depth), str(node["phase"])
             shown = self._last_attempt(node) or node
             if shown["type"] in ("Steps", "DAG", "Pod"):
                 yield from self._lines(inside, shown["id"], depth + 1)

@@ -128,7 +128,8 @@ def test_a_terminal_shows_a_tree(shapes: Any, tmp_path: Path) -> None:
     )
     for part in parts:
         assert part in text, f"{part!r} is not in\n{text}"
-    assert re.search(r"… \d+ more", text), "60 nodes do not fit on the screen"
+    assert re.search(r"… \d+ more: \d+ succeeded", text), "60 nodes do not fit on the screen"
+    assert re.search(r"first.*\n(.*\n)*.*many\(59:59\)", text[text.rindex("more:") - 4000 :]), "what is no loop stays in the picture"
 
 
 def _all_of(terminal: int) -> str:
