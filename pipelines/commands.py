@@ -134,6 +134,8 @@ def _run(
     means = {"executor": options.executor, "path_means": options.paths, "restart_from": options.restart_from}
     if not ours:
         return local.run(workflow, objects=objects, parameters=given, workspace=workspace, **means)
+    if options.executor == "process":
+        means["path_means"] = options.paths or "rewrite"  # what our steps leave names files for those who read it afterwards
     os.environ.pop("KUBERNETES_SERVICE_HOST", None)  # the steps run beside us, not as pods, also where we are in one
     return local.run(
         workflow,

@@ -68,6 +68,7 @@ def read(run_folder: Path, workspace: Path, evidence: Path | None) -> Run:
     roots = [node["name"] for node in nodes if not node.get("boundaryID")]
     root = min(roots, key=len, default=run_folder.name)
     attempts = _attempts_of_retries(nodes)
+    by_id = {node["id"]: node for node in nodes}
     return Run(
         name=root,
         phase=str(status.get("phase") or "Pending"),
@@ -76,7 +77,7 @@ def read(run_folder: Path, workspace: Path, evidence: Path | None) -> Run:
         finished=moment(status.get("finishedAt")) or _latest(nodes),
         rows=_rows(nodes, attempts, run_folder),
         parameters=_parameters(run_folder),
-        outputs=[output for node in nodes if node["id"] not in attempts for output in _outputs(node)],
+        outputs=[output for node in nodes if node["id"] not in attempts for output in _outputs(node, by_id)],
         attempts=_evidence([*_named("evidence", workspace, nodes), *([evidence] if evidence else [])]),
         benchmark=_benchmark(workspace, nodes),
     )
@@ -137,9 +138,9 @@ def _latest(nodes: Iterable[Json]) -> datetime | None:
     return max(filter(None, found), default=None)
 
 
-def _outputs(node: Json) -> list[tuple[str, str, str]]:
+def _outputs(node: Json, by_id: Mapping[str, Json]) -> list[tuple[str, str, str]]:
     parameters = (node.get("outputs") or {}).get("parameters") or []
-    label = str(node.get("displayName") or node["name"])
+    label = _label(node, by_id)
     return [(label, str(row.get("name")), str(row["value"])) for row in parameters if row.get("value") is not None]
 
 
@@ -161,7 +162,7 @@ def _benchmark(workspace: Path, nodes: Iterable[Json]) -> Json | None:
 
 def _named(output: str, workspace: Path, nodes: Iterable[Json]) -> list[Path]:
     """What outputs of that name point to, each path once. Only what lies in the workspace is looked at."""
-    values = [value for node in nodes for _, name, value in _outputs(node) if name == output and "\0" not in value]
+    values = [value for node in nodes for _, name, value in _outputs(node, {}) if name == output and "\0" not in value]
     paths = {(workspace / value).resolve(): None for value in values}
     return [path for path in paths if path.is_relative_to(workspace.resolve())]
 

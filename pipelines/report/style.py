@@ -87,7 +87,8 @@ table { border-collapse: collapse; width: 100%; font-size: .88rem; font-variant-
 th, td { text-align: left; vertical-align: top; padding: .38rem .9rem .38rem 0; border-bottom: 1px solid var(--line); }
 thead th { color: var(--muted); font-weight: 500; white-space: nowrap; }
 td { overflow-wrap: break-word; }
-td:last-child { overflow-wrap: anywhere; min-width: 11rem; }
+.time { white-space: nowrap; }
+td:last-child { overflow-wrap: anywhere; min-width: 5rem; }
 .pairs th { font-weight: 500; width: 15rem; overflow-wrap: anywhere; }
 tbody tr:last-child > * { border-bottom: 0; }
 a { color: inherit; }

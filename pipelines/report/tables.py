@@ -36,10 +36,11 @@ def nodes(run: Run) -> Markup | None:
     rows = []
     for row in run.rows:
         for node in row.nodes:
-            offset = duration((node.started - run.started).total_seconds()) if node.started and run.started else ""
-            lasted = duration((node.finished - node.started).total_seconds()) if node.started and node.finished else ""
+            begun = duration((node.started - run.started).total_seconds()) if node.started and run.started else ""
+            took = duration((node.finished - node.started).total_seconds()) if node.started and node.finished else ""
             phase = element("span", node.phase, class_=f"phase {timeline.kind(node)}")
             # A path of the run's folder, never taken for a URL with a scheme of its own.
-            log = element("a", str(node.log), href=f"./{quote(str(node.log))}") if node.log else ""
+            log = element("a", node.log.name, href=f"./{quote(str(node.log))}") if node.log else ""
+            offset, lasted = (element("span", text, class_="time") for text in (begun, took))
             rows.append((node.label, phase, offset, lasted, node.exit_code, node.message, log))
     return table(("Node", "Phase", "Started after", "Took", "Exit code", "Message", "Log"), rows)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from pipelines.report.markup import Markup, element
 from pipelines.report.reading import Node, Row, Run
 from pipelines.report.values import duration, time_step
 
+# As many rows as one can look at; and what makes a node's name one of a loop's item.
+_MOST_ROWS = 60
+_ITEM = re.compile(r"\(\d+:[^/]*\)")
 # Argo's phases as the page colours them.
 KINDS = {"Succeeded": "good", "Failed": "bad", "Error": "bad", "Running": "running"}
 
@@ -26,8 +30,24 @@ def draw(run: Run) -> Markup | None:
         *(element("span", _mark(mark), style=f"left:{100 * mark / length_s:.3f}%") for mark in marks),
         class_="axis",
     )
-    rows = [_row(row, start, run.finished, length_s) for row in run.rows]
+    rows = [_row(row, start, run.finished, length_s) for row in _folded(run.rows)]
     return element("div", *rows, axis, _legend(run), class_="timeline", style=f"--step:{100 * step_s / length_s:.3f}%")
+
+
+def _folded(rows: Sequence[Row]) -> Sequence[Row]:
+    """The rows, or, where they are too many, one for each loop with all of its items."""
+    if len(rows) <= _MOST_ROWS:
+        return rows
+    loops: dict[str, list[Row]] = {}
+    for row in rows:
+        loops.setdefault(_ITEM.sub("", row.label), []).append(row)
+    return [members[0] if len(members) == 1 else _of_loop(label, members) for label, members in loops.items()]
+
+
+def _of_loop(label: str, members: Sequence[Row]) -> Row:
+    phases = {row.phase for row in members}
+    phase = next((phase for phase in ("Failed", "Error", "Running") if phase in phases), members[0].phase)
+    return Row(f"{label}, {len(members)} items", phase, [node for row in members for node in row.nodes])
 
 
 def _mark(seconds: float) -> str:
