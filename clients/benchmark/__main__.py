@@ -157,6 +157,7 @@ def _add_connection(group: argparse._ArgumentGroup) -> None:
     add("--metadata-file", metavar="FILE", type=Path, help="lines `name: value`, sent with every call")
     add("--token-file", metavar="FILE", type=Path, help="a bearer token, sent with every call")
     add("--token-env", metavar="NAME", help="the environment variable with it")
+    add("--metrics", metavar="URL", dest="metrics_url", help="where the server tells Prometheus of its calls: its share of the latency")
 
 
 def _shape(text: str) -> tuple[str, tuple[int, ...]]:

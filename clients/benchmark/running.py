@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 
+from clients.benchmark import server_side
 from clients.benchmark.data.requests import Requests, prepare
 from clients.benchmark.driving import LEAD_NS, Ended, drive, heard
 from clients.benchmark.errors import Interrupted
@@ -39,15 +40,24 @@ def run(settings: Settings, tell: Callable[[int], None] = _silent) -> Result:
         settings.load()  # refuses a schedule that is none before anything is asked of the server
         with closing(connect(settings.transport, _asking(settings.endpoint()))) as transport:
             model = describe(settings, transport)
+            before = server_side.look(transport, settings.model, settings.metrics_url)
         requests, pool = prepared_pool(settings, model)
         judge = Judge.of(settings, model.outputs, requests)
         with heard() as asked:
             samples, ended = _send(settings, model, pool, asked, tell)
+            watched = _watched(settings, before)
     except KeyboardInterrupt:
         raise Interrupted("interrupted before the first request") from None
     if settings.save_answers is not None:
         expected.save(settings.save_answers, outputs_by_row(samples.answers, requests), int(requests.rows.sum()))
-    return summarise(settings, model, requests, samples, ended, judge.judge(samples.answers))
+    return summarise(settings, model, requests, samples, ended, judge.judge(samples.answers), watched)
+
+
+def _watched(settings: Settings, before: server_side.Look) -> server_side.Watched:
+    """The server before the run and now."""
+    with closing(connect(settings.transport, _asking(settings.endpoint()))) as transport:
+        after = server_side.look_again(transport, settings.model, settings.metrics_url)
+    return server_side.Watched.between(before, after, settings.model)
 
 
 def _asking(endpoint: Endpoint) -> Endpoint:

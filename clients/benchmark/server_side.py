@@ -1,7 +1,7 @@
-"""What the server says of itself: TensorFlow Serving's metrics, as Prometheus reads them, before a run and after it.
+"""What the server says of itself before a run and after it: the states of the model's versions, and TensorFlow Serving's metrics.
 
-Their difference is what the server did in between, whoever asked. So the calls are counted: where the server answered others
-too, or fewer than were sent, its times are not of this run alone.
+The difference of the metrics is what the server did in between, whoever asked. So the calls are counted: where the server
+answered others too, its times are not of this run alone.
 """
 
 from __future__ import annotations
@@ -12,8 +12,14 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from google.protobuf.message import DecodeError
 
 from clients.benchmark.errors import BadInput
+from clients.benchmark.transport import Failure, Transport
+from clients.serving.calls import GET_MODEL_STATUS
+from clients.serving.messages import STATES, GetModelStatusRequest, GetModelStatusResponse
 
 REQUEST_COUNT = ":tensorflow:serving:request_count"
 REQUEST_LATENCY = ":tensorflow:serving:request_latency"
@@ -38,6 +44,56 @@ class Times:
 
 
 @dataclass(frozen=True)
+class Look:
+    """The server at an instant: the state of each version by number (none where it does not tell), and its metrics where asked for."""
+
+    states: Mapping[int, str]
+    samples: Mapping[Key, float] | None
+
+
+@dataclass(frozen=True)
+class Watched:
+    """The server before a run and after it. `work` is None where its metrics were not asked for, or it was started anew meanwhile."""
+
+    before: Mapping[int, str]
+    after: Mapping[int, str]
+    work: ServerSide | None
+    restarted: bool
+
+    @classmethod
+    def between(cls, before: Look, after: Look, model: str) -> Watched:
+        """What two looks say together."""
+        asked = before.samples is not None and after.samples is not None
+        work = difference(before.samples or {}, after.samples or {}, model) if asked else None
+        return cls(before.states, after.states, work, asked and work is None)
+
+    def notes(self, calls: int) -> list[str]:
+        """What a reader should know, where this run made so many calls."""
+        answered = sum(self.work.requests.values()) if self.work else calls
+        found = [
+            (self.before != self.after, f"the model's versions at the server were {_told(self.before)}, and are {_told(self.after)}"),
+            (self.restarted, "the server's metrics began anew during the run: what it says of itself is lost"),
+            (
+                answered != calls,
+                f"the server counted {answered:,} calls, the run {calls:,}: the server's times are not of this run alone",
+            ),
+        ]
+        return [text for holds, text in found if holds]
+
+    def record(self) -> dict[str, Any]:
+        """For JSON."""
+        work = None
+        if self.work:
+            times = {name: getattr(self.work, name) for name in ("request", "runtime", "queuing")}
+            work = {"requests": dict(self.work.requests), **{name: part and vars(part) for name, part in times.items()}}
+        return {"versions_before": dict(self.before), "versions_after": dict(self.after), "work": work}
+
+
+def _told(states: Mapping[int, str]) -> str:
+    return ", ".join(f"{version} {state}" for version, state in sorted(states.items())) or "unknown"
+
+
+@dataclass(frozen=True)
 class ServerSide:
     """What the server did between two readings, for one model's Predict calls by gRPC or REST.
 
@@ -49,6 +105,31 @@ class ServerSide:
     request: Times | None
     runtime: Times | None
     queuing: Times | None
+
+
+def look(transport: Transport, model: str, metrics_url: str | None) -> Look:
+    """Ask the server of itself. Raises BadInput where metrics are asked for and cannot be read."""
+    return Look(_states(transport, model), read(metrics_url) if metrics_url else None)
+
+
+def look_again(transport: Transport, model: str, metrics_url: str | None) -> Look:
+    """After a run, whose figures are not lost where the server no longer answers."""
+    try:
+        return look(transport, model, metrics_url)
+    except BadInput:
+        return Look(_states(transport, model), {})
+
+
+def _states(transport: Transport, model: str) -> dict[int, str]:
+    request = GetModelStatusRequest()
+    request.model_spec.name = model
+    answer = transport.call(GET_MODEL_STATUS, request.SerializeToString())
+    try:
+        rows = [] if isinstance(answer, Failure) else GetModelStatusResponse.FromString(answer).model_version_status
+    except DecodeError:
+        rows = []
+    names = {number: name for name, number in STATES.items()}
+    return {row.version: names.get(row.state, "UNKNOWN") for row in rows}
 
 
 def read(url: str, timeout_s: float = 10.0) -> dict[Key, float]:

@@ -89,6 +89,7 @@ class Settings:
     metadata_file: Path | None = None
     token_file: Path | None = None
     token_env: str | None = None
+    metrics_url: str | None = None
 
     def __post_init__(self) -> None:
         address = _ADDRESS.fullmatch(self.server)
@@ -156,6 +157,11 @@ class Settings:
         """What goes together, and what does not go alone."""
         if self.transport == "rest" and self.compression != "none":
             raise BadInput(f"--compression {self.compression}: expected together with gRPC, got --transport rest")
+        if self.metrics_url is not None and not self.metrics_url.startswith(("http://", "https://")):
+            raise BadInput(
+                "--metrics: expected the URL of the server's metrics, such as http://localhost:8501/monitoring/prometheus/metrics, "
+                f"got {self.metrics_url!r}"
+            )
         ramps = isinstance(self.rate, tuple) or isinstance(self.concurrency, tuple)
         if ramps != bool(self.ramp_s):
             raise BadInput("--ramp: expected together with FROM..TO of --rate or --concurrency, and not without; got one of the two")

@@ -15,6 +15,7 @@ from clients.benchmark.judging import telling
 from clients.benchmark.judging.judge import Judgement
 from clients.benchmark.model import Model
 from clients.benchmark.samples import Samples, wall_clock_s
+from clients.benchmark.server_side import Watched
 from clients.benchmark.settings import Settings
 from clients.benchmark.statistics.figures import Bin, Figures, bins, figures
 
@@ -65,6 +66,7 @@ class Result:
     latency_ms: Latency
     histogram: tuple[Bin, ...]
     figures: Figures
+    watched: Watched
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
     started: str
@@ -72,7 +74,9 @@ class Result:
     interrupted: bool
 
 
-def summarise(settings: Settings, model: Model, requests: Requests, samples: Samples, ended: Ended, judgement: Judgement) -> Result:
+def summarise(
+    settings: Settings, model: Model, requests: Requests, samples: Samples, ended: Ended, judgement: Judgement, watched: Watched
+) -> Result:
     """Sum up a run. Raises NothingSucceeded, or Interrupted, where no call was measured."""
     samples.settle()
     measured = samples.latency.totals.count
@@ -107,8 +111,9 @@ def summarise(settings: Settings, model: Model, requests: Requests, samples: Sam
         latency_ms=_latency(found),
         histogram=bins(samples.latency),
         figures=found,
+        watched=watched,
         warnings=tuple(text for holds, text in said if holds),
-        notes=(*requests.notes, *judgement.notes, *_notes(settings, samples, requests, judgement)),
+        notes=(*requests.notes, *judgement.notes, *_notes(settings, samples, requests, judgement), *watched.notes(samples.calls)),
         started=datetime.fromtimestamp(wall_clock_s(first_ns), UTC).isoformat(timespec="milliseconds"),
         duration_s=(samples.last_ns - first_ns) / 1e9,
         interrupted=ended.interrupted,

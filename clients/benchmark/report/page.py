@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from clients.benchmark.report import run_charts
+from clients.benchmark.report import run_charts, serving
 from clients.benchmark.report.markup import Markup, tag, together
 from clients.benchmark.report.style import STYLE
 from clients.benchmark.report.words import between, figure, ms
@@ -104,6 +104,8 @@ def _figures(record: Json) -> Iterator[tuple[str, str, str]]:
         yield f"latency {name}", "too few samples" if value is None else ms(value), between(*bounds) if bounds else ""
     for name, value in record["lateness_ms"].items():
         yield f"sent late, {name}", ms(value), ""
+    for name, value in serving.shares(record):
+        yield f"mean {name}", ms(value), ""
     if record["accuracy"] is not None:
         yield "accuracy", f"{record['accuracy']:.4f}", f"over {record['accuracy_rows']:,} rows"
 

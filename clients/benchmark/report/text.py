@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from clients.benchmark.judging import telling
+from clients.benchmark.report import serving
+from clients.benchmark.report.record import record
 from clients.benchmark.report.words import between, figure, ms
 from clients.benchmark.statistics.figures import name_of
 from clients.benchmark.statistics.intervals import Interval, samples_needed
@@ -29,6 +31,7 @@ def text(result: Result, verdicts: Sequence[Verdict] = ()) -> str:
         f"extremes    min {ms(result.latency_ms.min)}, max {ms(result.latency_ms.max)}",
         *(f"not steady  {drift}" for drift in result.figures.drifts if not drift.steady),
         *_lateness(result),
+        *_server(result),
         *(f"required    {verdict}" for verdict in verdicts),
         *(f"note        {note}" for note in result.notes),
     ]
@@ -59,3 +62,8 @@ def _lateness(result: Result) -> list[str]:
     late = result.figures.lateness
     p50, p99, most = (ms(late.quantile_ns(level) / 1e6) for level in (0.5, 0.99, 1.0))
     return [f"sent late   p50 {p50}, p99 {p99}, max {most}"]
+
+
+def _server(result: Result) -> list[str]:
+    said = serving.line(record(result))
+    return [] if said is None else [f"server      {said}"]

@@ -1,10 +1,13 @@
 """What the server tells Prometheus of its calls, and its gRPC port with TLS: one server with both."""
 
 import json
+import os
 import re
 import subprocess
+import sys
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import grpc
 import pytest
@@ -13,6 +16,7 @@ from tensorflow_serving.apis import prediction_service_pb2_grpc
 from steps.serve import metrics
 
 DEADLINE_S = 60
+ROOT = Path(__file__).parents[3]
 
 
 def openssl(folder, *arguments):
@@ -116,6 +120,23 @@ def test_calls_are_counted_and_timed(watched, certificates, ask):
     assert more[":tensorflow:serving:runtime_latency_sum", runtime] > 0
     assert more[":tensorflow:serving:batching_session:queuing_latency_count", 'thread_pool_name="batch_threads"'] == 4
     assert "# TYPE :tensorflow:serving:request_latency histogram" in text.splitlines()
+
+
+def test_the_benchmark_client_tells_queueing_compute_and_the_way_apart(watched, certificates, tmp_path):
+    (tmp_path / "rows.csv").write_text("x\n1.5\n2\n")
+    command = [sys.executable, "-m", "clients.benchmark", "-s", f"127.0.0.1:{watched.port}", "-d", str(tmp_path / "rows.csv"), "-n", "60"]
+    command += ["--model", "zoo", "--signature", "twice", "--metrics", f"http://127.0.0.1:{watched.rest_port}/metrics"]
+    command += [f"--{flag}={certificates / name}" for flag, name in (("ca", "ca.pem"), ("cert", "client.pem"), ("key", "client.key"))]
+    command.append(f"--json={tmp_path / 'out.json'}")
+    run = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=DEADLINE_S)
+    assert run.returncode == 0, run.stderr
+    assert re.search(
+        r"^server      \S+ ms on the way and in the client, \S+ ms in the server, \S+ ms in the model's call, ", run.stdout, re.M
+    )
+    told = json.loads((tmp_path / "out.json").read_text())["server_side"]
+    assert told["versions_before"] == told["versions_after"] == {"1": "AVAILABLE"}
+    assert told["work"]["requests"] == {"OK": 60}
+    assert told["work"]["request"]["mean_ms"] >= told["work"]["runtime"]["mean_ms"] >= told["work"]["queuing"]["mean_ms"] > 0
 
 
 def test_metrics_lie_at_the_path_that_was_given_and_nowhere_else(watched):
