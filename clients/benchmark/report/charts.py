@@ -162,8 +162,8 @@ def _labels(chart: Chart) -> Markup:
     x, y = chart.horizontal.percent, chart.vertical.from_top
     return together(
         *(tag("span", text, class_="y", style=f"top:{y(mark)}%") for mark, text in chart.vertical.marks),
-        *(tag("span", text, class_="x", style=f"left:{x(mark)}%") for mark, text in _apart(chart.horizontal, chart.horizontal.marks, 9)),
-        *(tag("span", text, class_="down", style=f"left:{x(place)}%") for place, text in _apart(chart.horizontal, chart.down, 7)),
+        *(tag("span", text, class_="x", style=f"left:{x(mark)}%") for mark, text in _apart(chart.horizontal, chart.horizontal.marks, 14)),
+        *(tag("span", text, class_="down", style=f"left:{x(place)}%") for place, text in _apart(chart.horizontal, chart.down, 10)),
         *(
             tag("span", dot.label, class_="beside" if x(dot.at[0]) < 80 else "before", style=f"left:{x(dot.at[0])}%;top:{y(dot.at[1])}%")
             for dot in chart.dots

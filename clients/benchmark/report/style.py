@@ -66,6 +66,7 @@ table { border-collapse: collapse; width: 100%; font-size: .88rem; font-variant-
 th, td { text-align: left; vertical-align: top; padding: .35rem .9rem .35rem 0; border-bottom: 1px solid var(--line); font-weight: 400; }
 thead th { color: var(--muted); white-space: nowrap; }
 tbody tr:last-child > * { border-bottom: 0; }
+.runs td { white-space: nowrap; }
 .pairs th { width: 13rem; color: var(--muted); }
 .pairs td { overflow-wrap: anywhere; }
 .better { color: var(--good); font-weight: 600; } .worse { color: var(--bad); font-weight: 600; }
@@ -78,7 +79,8 @@ ul { margin: 0; padding-left: 1.2rem; overflow-wrap: anywhere; }
   .plot span { font-size: .7rem; }
   details { margin-left: 0; }
   .tiles { grid-template-columns: repeat(2, 1fr); }
-  .pairs th { width: 40%; }
+  .runs td { white-space: nowrap; }
+.pairs th { width: 40%; }
   .legend { display: block; } .legend i { margin: 0 .9em 0 0; }
 }
 @media print {

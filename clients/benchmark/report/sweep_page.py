@@ -36,7 +36,7 @@ def _content(record: Json) -> Iterator[Markup | None]:
     chart = _chart(record)
     if chart:
         yield section("Throughput and p99", chart)
-    yield section("Runs", table(_head(record), _rows(record)))
+    yield section("Runs", table(_head(record), _rows(record), "runs"))
     best = [record["runs"][place] for place in record["front"]][:6]
     if record["kind"] == "sweep" and best:
         yield section("Latency of those on the front", *(_curve(run) for run in best))
@@ -61,7 +61,7 @@ def _chart(record: Json) -> Markup | None:
     return charts.draw(
         Chart(
             "p99 in ms, by rows/s",
-            "down and to the right is better; filled green: " + ("holds" if search else "no other has more rows/s and a smaller p99"),
+            "down and to the right is better; green: " + ("holds" if search else "no other has more rows/s and a smaller p99"),
             charts.log_axis(rate for _, rate, _ in points),
             charts.log_axis(p99 for _, _, p99 in points),
             curves=[] if search else [Curve("front", line)],
