@@ -21,6 +21,8 @@ from clients.benchmark.statistics.figures import Bin, Figures, bins, figures
 
 # With fewer, one slow answer moves every figure.
 LEAST_MEASURED = 30
+# A call that failed may keep one caller from the next answer for less than this; a server that was away is silent for longer.
+LEAST_SILENCE_S = 0.25
 # Shares of the measured interval, from which on the client is part of what was measured.
 BUSY_SHARE, LATE_SHARE = 0.5, 0.05
 
@@ -164,9 +166,9 @@ def _silences(samples: Samples) -> list[str]:
         length = int(answered[0]) if len(answered) else len(calls) - start
         if length > longest and failed[start : start + length].any():
             longest, first = length, start
-    if not longest:
-        return []
     width_s = series.width_ns / 1e9
+    if longest * width_s < LEAST_SILENCE_S:
+        return []
     return [f"no call was answered for {longest * width_s:.2g} s, from second {first * width_s:.3g} on"]
 
 
