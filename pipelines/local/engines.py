@@ -54,9 +54,7 @@ class Engine:
                 await self._keep(pod, name, path)
             return code, stopped
         finally:
-            with contextlib.suppress(EvaluationError):
-                await self._do(pod, name, "rm", ["rm", "--force", name])
-            self._launcher.at_end(name, None)
+            await self._remove(pod, name)
 
     def kill(self) -> None:
         """See Executor."""
@@ -65,6 +63,14 @@ class Engine:
     def close(self) -> None:
         """See Executor."""
         self._launcher.close()
+
+    async def _remove(self, pod: Pod, name: str) -> None:
+        """Remove a container, also one that runs; one that cannot be removed now is tried again at the end of the run."""
+        with contextlib.suppress(EvaluationError):  # that of one that has ended
+            await self._do(pod, name, "kill", ["kill", name])
+        with contextlib.suppress(EvaluationError):
+            await self._do(pod, name, "rm", ["rm", "--force", name])
+            self._launcher.at_end(name, None)
 
     async def _keep(self, pod: Pod, name: str, path: str) -> None:
         """Have what lies at a container's path lie at its place on this machine; where there is nothing, nothing."""

@@ -132,6 +132,7 @@ def _flow(shapes: Any) -> dict[str, Any]:
         both,
         shapes.shell("use", "true"),
         volumes=[{"name": "data", "persistentVolumeClaim": {"claimName": "d"}}, {"name": "scratch", "emptyDir": {}}],
+        podSpecPatch="terminationGracePeriodSeconds: 1",
     )
     for template in flow["spec"]["templates"]:
         if "container" in template:
