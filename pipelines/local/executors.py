@@ -48,14 +48,14 @@ def require(kind: Kind, paths: Paths | None) -> None:
         raise NoSuchMeans(f"executor={kind}: there is no command {kind} on this machine; install it, or leave the executor out")
 
 
-def start(means: Means) -> Executor:
-    """The executor of a means; called in the loop that will use it."""
-    return _EXECUTORS[means]()
+def start(means: Means, folder: Path) -> Executor:
+    """The executor of a means, for the run of a folder; called in the loop that will use it. Raises OSError."""
+    return _EXECUTORS[means](folder)
 
 
-_EXECUTORS: dict[Means, Callable[[], Executor]] = {
-    "mount": lambda: Processes(rewrites=False),
-    "rewrite": lambda: Processes(rewrites=True),
-    "docker": lambda: Engine("docker"),
-    "podman": lambda: Engine("podman"),
+_EXECUTORS: dict[Means, Callable[[Path], Executor]] = {
+    "mount": lambda folder: Processes(folder / "root"),
+    "rewrite": lambda _folder: Processes(None),
+    "docker": lambda _folder: Engine("docker"),
+    "podman": lambda _folder: Engine("podman"),
 }

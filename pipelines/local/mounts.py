@@ -7,9 +7,12 @@ below it under the same path. Nothing of the machine is written, and no mount po
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
 import posixpath
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -22,6 +25,19 @@ _MOST_LINKS = 40
 STAGING = "/argo/staging"
 # What is done (see launcher.py), the path on this machine, the path in the pod.
 Row = tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """How the machine's folders are shown in a root: what is made for that, by its path in the root, and then mounted.
+
+    `rows` are (kind, whether the source lies in the root, path): the path of a source is that of its target.
+    """
+
+    folders: tuple[str, ...]
+    files: tuple[str, ...]
+    links: tuple[tuple[str, str], ...]
+    rows: tuple[tuple[str, bool, str], ...]
 
 
 class View(Protocol):
@@ -91,8 +107,9 @@ class Root:
         own = {path for path in known if os.path.isdir(path)}
         missing = [path for path in [*targets, *known] if not os.path.lexists(path)]
         own |= {_nearest(path) for path in missing if not _covered(posixpath.dirname(path), targets)}
-        for path in sorted({"/", *own}, key=len):
-            self._split(path, {*targets, *own})
+        shown = _shown(tuple((path, _changed(path)) for path in sorted({"/", *own}, key=len)), frozenset({*targets, *own}))
+        self._make(shown)
+        self.rows += [(kind, self.root + path if is_own else path, path) for kind, is_own, path in shown.rows]
         for path, source in sorted(targets.items(), key=lambda item: len(item[0])):
             self._mount(path, source)
 
@@ -131,23 +148,18 @@ class Root:
         _, source, target = self._row(path)
         return Path(source + path[len(target.rstrip("/")) :])
 
-    def _split(self, folder: str, others: Collection[str]) -> None:
-        """Have the pod's own folder take the place of the machine's, with all that is in that one, to read."""
-        own = Path(self.root + folder)
-        own.mkdir(parents=True, exist_ok=True)
-        if folder != "/":
-            self.rows.append(("bind", str(own), folder))
-        for entry in _entries(folder):
-            inside = own / entry.name
-            if entry.is_symlink():
-                _link(os.readlink(entry.path), inside)
-            elif entry.path in _SHARED:
-                _make(inside, is_folder=True)
-                memory = (path for path in _MEMORY if within(path, entry.path))
-                self.rows += [("bind", entry.path, entry.path), *(("memory", self.root + path, path) for path in memory)]
-            elif entry.path not in others and not _is_empty(entry.path) and (entry.is_dir() or entry.is_file()):
-                _make(inside, entry.is_dir())
-                self.rows.append(("show", entry.path, entry.path))
+    def _make(self, shown: _Shown) -> None:
+        """The mount points for what is shown, and links: a few system calls for each pod, so nothing is asked twice."""
+        os.makedirs(self.root, exist_ok=True)
+        for path in shown.folders:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(self.root + path)
+        for path in shown.files:
+            with contextlib.suppress(FileExistsError):
+                os.mknod(self.root + path)
+        for path, target in shown.links:
+            with contextlib.suppress(FileExistsError):
+                os.symlink(target, self.root + path)
 
     def _mount(self, path: str, source: str) -> None:
         if self._row(path)[0] == "bind":
@@ -157,6 +169,47 @@ class Root:
             own.mkdir(parents=True, exist_ok=True)
             own.chmod(0o1777)
         self.rows.append(("bind", source or self.root + path, path))
+
+
+@functools.lru_cache(maxsize=64)
+def _shown(own: tuple[tuple[str, int], ...], others: frozenset[str]) -> _Shown:
+    """Have the pod's own folders take the place of the machine's, with all that is in those, to read, but for `others`.
+
+    Pods of one run want the same, so it is looked up once for each time at which a folder has changed: `own` has the folders, the
+    outer ones first, with that time.
+    """
+    folders, files, links, rows = dict[str, None](), list[str](), list[tuple[str, str]](), list[tuple[str, bool, str]]()
+    for folder, _ in own:
+        if folder != "/":
+            folders |= dict.fromkeys(_above(folder))
+            rows.append(("bind", True, folder))
+        for entry in _entries(folder):
+            if entry.is_symlink():
+                links.append((entry.path, os.readlink(entry.path)))
+            elif entry.path in _SHARED:
+                folders[entry.path] = None
+                rows += [("bind", False, entry.path), *(("memory", True, path) for path in _MEMORY if within(path, entry.path))]
+            elif entry.path not in others and not _is_empty(entry.path) and (entry.is_dir() or entry.is_file()):
+                if entry.is_dir():
+                    folders[entry.path] = None
+                else:
+                    files.append(entry.path)
+                rows.append(("show", False, entry.path))
+    return _Shown(tuple(folders), tuple(files), tuple(links), tuple(rows))
+
+
+def _above(folder: str) -> list[str]:
+    """A folder and those it lies in, the outer ones first, without the root."""
+    parts = folder.strip("/").split("/")
+    return ["/" + "/".join(parts[: place + 1]) for place in range(len(parts))]
+
+
+def _changed(folder: str) -> int:
+    """When the entries of a folder last changed, in ns; 0 where it is not there."""
+    try:
+        return os.stat(folder).st_mtime_ns
+    except OSError:
+        return 0
 
 
 def within(path: str, folder: str) -> bool:
@@ -187,11 +240,6 @@ def _is_empty(path: str) -> bool:
             return next(entries, None) is None
     except OSError:
         return False
-
-
-def _link(target: str, path: Path) -> None:
-    if not os.path.lexists(path):
-        path.symlink_to(target)
 
 
 def _make(path: Path, is_folder: bool) -> None:

@@ -198,9 +198,15 @@ class Launcher:
 class Processes:
     """Each container is a session of processes; what it leaves behind is killed, as in a container. Images are not used."""
 
-    def __init__(self, rewrites: bool) -> None:
-        """Without `rewrites`, each container has a root of its own: see `has_mounts`."""
-        self.rewrites = rewrites
+    def __init__(self, place: Path | None) -> None:
+        """With `place`, an empty folder, each container has a root of its own: see `has_mounts`. Raises OSError.
+
+        Each sees its root mounted there, in a namespace of its own, and so one folder does for all.
+        """
+        self.rewrites = place is None
+        self._place = "" if place is None else str(place)
+        if place is not None:
+            place.mkdir(exist_ok=True)
         self._launcher = Launcher()
 
     def view(self, folder: Path, mounted: Mapping[str, str], writable: Iterable[str]) -> mounts.View:
@@ -209,8 +215,6 @@ class Processes:
 
     async def run(self, pod: Pod, deadline: Deadline | None) -> tuple[int, bool]:
         """See Executor."""
-        place = pod.log.parent / "root"
-        place.mkdir(exist_ok=True)
         order = {
             "command": [*pod.command, *pod.arguments],
             "environment": self._environment(pod),
@@ -218,7 +222,7 @@ class Processes:
             "log": _made(pod.log, empty=False),
             "output": _made(pod.result, empty=True) if pod.result else "",
             "root": pod.view.root,
-            "place": str(place),
+            "place": self._place,
             "mounts": pod.view.rows,
             "sweep": not pod.outlives,
         }

@@ -258,7 +258,7 @@ class _Session:
             folder.change(message="")
         else:
             folder.change(phase="Running", startedAt=nodes.moment(time.time()))
-        executor = executors.start(self._plan.means)
+        executor = executors.start(self._plan.means, folder.path)
         try:
             engine = self._engine(known, executor, again)
             phase, message = await self._carry_out(engine, executor, nodes.seconds(folder.status["startedAt"]))
