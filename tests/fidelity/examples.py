@@ -66,6 +66,7 @@ NEEDS = {
 # What the controller makes of these differs from time to time.
 BY_CHANCE = {
     "dag-task-level-timeout.yaml": "how long a pod takes to start decides whether its deadline passes",
+    "step-level-timeout.yaml": "how long a pod takes to start decides whether its deadline or the node's comes first",
     "life-cycle-hooks-tmpl-level.yaml": "whether the controller sees a short pod running, and so runs the hook, is chance",
 }
 _NETWORK = re.compile(r"https?://(?!127\.0\.0\.1|web/)[a-z{]|\bapk (add|update)|\bapt-get\b|\bpip install\b")

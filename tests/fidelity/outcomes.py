@@ -14,6 +14,7 @@ _DEFAULTS = {"type": "Pod", "phase": "Succeeded"}
 # What differs from run to run inside of texts: what stands for it.
 _RANDOM = (
     (r"^Resumed by: .*", ""),
+    (r'Get "https?://.*', "the registry was not reached"),
     (r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?( ?(Z|[+-]\d{2}:?\d{2}|UTC))?", "TIME"),
     (r"\b\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d UTC \d{4}\b", "TIME"),
     (r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", "UID"),
