@@ -167,6 +167,7 @@ class Pool:
 
     def __init__(self) -> None:
         self.bodies = [request(number) for number in range(200)]
+        self.resident = 200
         self.rows = np.ones(200, np.int64)
 
     def place(self, number: int) -> int:

@@ -117,7 +117,14 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
     add("--output", metavar="NAME", help="the model's output that answers the label, where names do not tell")
     add("--generate", action="store_true", help="rows made up from the signature and --seed, in place of -d")
     add("--shape", metavar="NAME=2,3", dest="shapes", action="append", type=_shape, default=[], help="of an input in each row")
-    add("--memory", metavar="MIB", dest="memory_mib", type=int, default=_DEFAULTS["memory_mib"], help="of built requests [%(default)s]")
+    add(
+        "--memory",
+        metavar="MIB",
+        dest="memory_mib",
+        type=int,
+        default=_DEFAULTS["memory_mib"],
+        help="of built requests; others wait on disk [%(default)s]",
+    )
     add("--expect", metavar="FILE", type=Path, help="compare the answers with those recorded there (NPZ: outputs by name)")
     add("--tolerance", metavar="REL[,ABS]", type=_tolerance, default=Tolerance(), help="how far numbers may differ [1e-4,1e-6]")
     add("--save-answers", metavar="FILE", type=Path, help="record the answers there, for --expect")

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from clients.benchmark.load import Course, Load, Stop
+from clients.benchmark.pool import Pool
 from clients.benchmark.samples import Samples
-from clients.benchmark.transport import Pool, Transport
+from clients.benchmark.transport import Transport
 
 # A server that has answered nothing for this many deadlines is given up, where only a number of calls ends the run.
 # It may come back within the least of these times, however short the deadline is.
@@ -62,6 +63,7 @@ def drive(
     busy_ns = -time.process_time_ns()
     with _told(samples, tell):
         transport.drive(Course(load, start_ns), pool, samples, watch)
+    samples.waited, samples.waited_ns = pool.waits
     busy = (busy_ns + time.process_time_ns()) / max(1, time.perf_counter_ns() - start_ns)
     return samples, Ended(asked.is_set(), watch.gave_up, busy)
 

@@ -1,4 +1,5 @@
-"""One load by several processes: each builds its requests, all start at one instant, and their samples become one.
+"""One load by several processes: each builds its requests, or reads the one file of those that do not fit the memory; all start
+at one instant, and their samples become one.
 
 They are started as programs of their own, not forked (gRPC does not outlive a fork) and not by multiprocessing (which
 would run the caller's own program anew). Each hears its orders, and answers, over a pair of pipes.
@@ -18,12 +19,17 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from clients.benchmark.data.requests import Requests, prepare
+from clients.benchmark.data.spool import Spool
 from clients.benchmark.driving import Ended, drive
 from clients.benchmark.errors import BenchmarkError, NothingSucceeded
 from clients.benchmark.load import Stop
 from clients.benchmark.model import Model
+from clients.benchmark.pool import Pool
 from clients.benchmark.samples import Samples
 from clients.benchmark.settings import Settings
+from clients.benchmark.transport import connect
+from clients.serving.tensors import Array
 
 # All processes hear the word within this time, even where they share a core.
 _LEAD_NS = 100_000_000
@@ -33,9 +39,9 @@ _STOP_S = 10.0
 _PROGRAM = "import sys; sys.path[:] = {path!r}; from clients.benchmark.processes import work; work({fd})"
 
 
-def drive_all(settings: Settings, model: Model, asked: Stop, tell: Callable[[int], None]) -> tuple[Samples, Ended]:
+def drive_all(settings: Settings, model: Model, requests: Requests, asked: Stop, tell: Callable[[int], None]) -> tuple[Samples, Ended]:
     """Make the calls of a load by `settings.processes` processes. See driving.drive."""
-    workers = [_Worker(settings, model, process) for process in range(settings.processes)]
+    workers = [_Worker(settings, model, requests, process) for process in range(settings.processes)]
     try:
         _wait_for(workers, "ready", asked)
         start_ns = time.perf_counter_ns() + _LEAD_NS
@@ -51,14 +57,16 @@ def drive_all(settings: Settings, model: Model, asked: Stop, tell: Callable[[int
 class _Worker:
     """A process, as the one that started it sees it."""
 
-    def __init__(self, settings: Settings, model: Model, process: int) -> None:
+    def __init__(self, settings: Settings, model: Model, requests: Requests, process: int) -> None:
         self.heard: dict[str, Any] = {}
         self.lost = False
         self.connection, theirs = Pipe()
         program = _PROGRAM.format(path=sys.path, fd=theirs.fileno())
-        self.process = subprocess.Popen([sys.executable, "-c", program], pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL)
+        spool = requests.spool
+        files = (theirs.fileno(),) if spool is None else (theirs.fileno(), spool.fileno())
+        self.process = subprocess.Popen([sys.executable, "-c", program], pass_fds=files, stdin=subprocess.DEVNULL)
         theirs.close()
-        self.say("settings", (settings, model, process))
+        self.say("settings", (settings, model, None if spool is None else (requests.rows, spool), process))
 
     @property
     def is_over(self) -> bool:
@@ -145,7 +153,7 @@ def work(fd: int) -> None:
     # Ctrl-C reaches all processes of a terminal; the first of them says when to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     connection: Any = Connection(fd)
-    _, (settings, model, process) = connection.recv()
+    _, (settings, model, streamed, process) = connection.recv()
     said = threading.Lock()
 
     def say(word: str, value: Any = None) -> None:
@@ -153,18 +161,22 @@ def work(fd: int) -> None:
             connection.send((word, value))
 
     try:
-        say("done", _work(settings, model, process, connection, say))
+        say("done", _work(settings, _pool(settings, model, streamed), process, connection, say))
     except BenchmarkError as error:
         say("failed", error)
     except (BrokenPipeError, EOFError):
         os._exit(1)  # who started this process is gone
 
 
-def _work(settings: Settings, model: Model, process: int, connection: Any, say: Callable[[str, Any], None]) -> tuple[Samples, Ended]:
-    from clients.benchmark.running import prepared_pool
-    from clients.benchmark.transport import connect
+def _pool(settings: Settings, model: Model, streamed: tuple[Array, Spool] | None) -> Pool:
+    """The requests of a run, the same in each process."""
+    if streamed is not None:
+        return Pool((), *streamed)
+    requests = prepare(settings, model)
+    return Pool(requests.bodies, requests.rows)
 
-    _, pool = prepared_pool(settings, model)
+
+def _work(settings: Settings, pool: Pool, process: int, connection: Any, say: Callable[[str, Any], None]) -> tuple[Samples, Ended]:
     transport = connect(settings.transport, settings.endpoint())
     try:
         transport.connect(pool)
@@ -176,6 +188,7 @@ def _work(settings: Settings, model: Model, process: int, connection: Any, say: 
         return drive(load, transport, pool, settings.deadline_s, start_ns, asked, lambda done: say("told", done))
     finally:
         transport.close()
+        pool.close()
 
 
 def _listen_for_stop(connection: Any, asked: threading.Event) -> None:

@@ -41,16 +41,17 @@ def run(settings: Settings, tell: Callable[[int], None] = _silent) -> Result:
         with closing(connect(settings.transport, _asking(settings.endpoint()))) as transport:
             model = describe(settings, transport)
             before = server_side.look(transport, settings.model, settings.metrics_url)
-        requests, pool = prepared_pool(settings, model)
-        judge = Judge.of(settings, model.outputs, requests)
-        with heard() as asked:
-            samples, ended = _send(settings, model, pool, asked, tell)
-            watched = _watched(settings, before)
+        requests = prepare(settings, model)
+        with closing(requests):
+            judge = Judge.of(settings, model.outputs, requests)
+            with heard() as asked:
+                samples, ended = _send(settings, model, requests, asked, tell)
+                watched = _watched(settings, before)
     except KeyboardInterrupt:
         raise Interrupted("interrupted before the first request") from None
     if settings.save_answers is not None:
         expected.save(settings.save_answers, outputs_by_row(samples.answers, requests), int(requests.rows.sum()))
-    return summarise(settings, model, requests, samples, ended, judge.judge(samples.answers), watched)
+    return summarise(settings, model, requests, samples, ended, judge.judge(samples.answers, samples.unkept), watched)
 
 
 def _watched(settings: Settings, before: server_side.Look) -> server_side.Watched:
@@ -65,19 +66,16 @@ def _asking(endpoint: Endpoint) -> Endpoint:
     return replace(endpoint, deadline_s=max(endpoint.deadline_s, _LEAST_ASKING_S), one_in_flight=True)
 
 
-def prepared_pool(settings: Settings, model: Model) -> tuple[Requests, Pool]:
-    """The requests of a run; the same in each of its processes."""
-    requests = prepare(settings, model)
-    return requests, Pool(requests.bodies, requests.rows)
-
-
-def _send(settings: Settings, model: Model, pool: Pool, asked: Stop, tell: Callable[[int], None]) -> tuple[Samples, Ended]:
+def _send(settings: Settings, model: Model, requests: Requests, asked: Stop, tell: Callable[[int], None]) -> tuple[Samples, Ended]:
     if settings.processes > 1:
         from clients.benchmark.processes import drive_all
 
-        return drive_all(settings, model, asked, tell)
+        return drive_all(settings, model, requests, asked, tell)
     load = settings.load()
-    with closing(connect(settings.transport, settings.endpoint())) as transport:
+    with (
+        closing(Pool(requests.bodies, requests.rows, requests.spool)) as pool,
+        closing(connect(settings.transport, settings.endpoint())) as transport,
+    ):
         transport.connect(pool)
         start_ns = time.perf_counter_ns() + (LEAD_NS if load.is_open else 0)
         return drive(load, transport, pool, settings.deadline_s, start_ns, asked, tell)

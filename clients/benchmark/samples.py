@@ -22,7 +22,7 @@ ANSWERS_BYTES = 256 << 20
 _PENDING = 8192
 
 
-@dataclass
+@dataclass(slots=True)
 class Answer:
     """An answer that came `count` times, and first at `first_ns`."""
 
@@ -51,6 +51,9 @@ class Samples:
     failed_by_status: Counter[str] = field(default_factory=Counter)
     first_failure: Failure | None = None
     in_flight: int = 0
+    # Requests that the client had to wait for, because the disk had not given them yet, and for how long in all.
+    waited: int = 0
+    waited_ns: int = 0
     # The measured interval: its first instant and the end of its last call, and this process's own work in it.
     first_ns: int | None = None
     last_ns: int = 0
@@ -124,6 +127,8 @@ class Samples:
         self.first_failure = self.first_failure or other.first_failure
         self.in_flight += other.in_flight
         self.unkept += other.unkept
+        self.waited += other.waited
+        self.waited_ns += other.waited_ns
         self.answered_ns = max(self.answered_ns, other.answered_ns)
         if other.first_ns is not None:
             self._spread(other.first_ns, other.last_ns)

@@ -42,8 +42,9 @@ class Settings:
     A file without a header needs its columns from `columns_file` or a known `format`. `label` is the column of labels, by
     itself the one of that name; `output` is the model's output that answers it, where names do not tell. Without a file
     rows can be generated (`generate`, from `seed` on); `shapes` are the shapes of one row's values, by input, where the
-    signature leaves them open. Requests take `memory_mib` MiB at most. Answers are compared with those recorded in
-    `expect`, where numbers may differ by `tolerance`, and recorded in `save_answers`.
+    signature leaves them open. Requests take `memory_mib` MiB at most in each process; those beyond are read from disk while
+    the run goes on. Answers are compared with those recorded in `expect`, where numbers may differ by `tolerance`, and
+    recorded in `save_answers`.
 
     Secrets come from files or from
     the environment variable `token_env`. Raises BadInput where a value makes no sense.

@@ -91,6 +91,7 @@ def summarise(
     said = [
         *_troubles(settings, samples, ended, judgement, model),
         *_doubts(measured, busy=0.0 if settings.load_is_open else ended.busy, late=late),
+        _slow_disk(settings, samples),
     ]
     return Result(
         settings=settings,
@@ -181,13 +182,24 @@ def _doubts(measured: int, busy: float, late: float) -> list[tuple[bool, str]]:
     ]
 
 
+def _slow_disk(settings: Settings, samples: Samples) -> tuple[bool, str]:
+    """Whether calls had to wait for requests that did not fit the memory."""
+    share = samples.waited_ns / settings.processes / max(1, samples.last_ns - (samples.first_ns or 0))
+    return samples.waited > 0 and share >= LATE_SHARE, f"the client was the bottleneck: {_waits(samples)}; more --memory helps"
+
+
+def _waits(samples: Samples) -> str:
+    waited = f"{samples.waited:,} of {samples.calls:,} calls had to wait for the disk to give their request"
+    return f"{waited}, {samples.waited_ns / 1e9:.2g} s in all"
+
+
 def _notes(settings: Settings, samples: Samples, requests: Requests, judgement: Judgement) -> list[str]:
     short = sum(calls for rows, calls in samples.rows_of_calls.items() if rows < settings.batch_size)
     rounds = samples.calls / len(requests.rows)
     last = int(requests.rows[-1])
     found = [
         (samples.in_flight > 0, f"{samples.in_flight:,} calls were in flight when the run was stopped: they are in no figure"),
-        (samples.unkept > 0, f"{samples.unkept:,} answers were not judged: there are too many different ones to keep"),
+        (samples.waited > 0 and not _slow_disk(settings, samples)[0], _waits(samples)),
         (judgement.unmeasured is not None, f"accuracy was not measured: {judgement.unmeasured}"),
         (rounds > 1, f"the run went {rounds:.1f} times through the {len(requests.rows):,} distinct requests"),
         (short > 0, f"short requests among the measured: {short:,}, because the file's last batch has {last:,} rows"),

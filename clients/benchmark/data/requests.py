@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from clients.benchmark.data.generated import generate
 from clients.benchmark.data.kinds import KINDS, Kind, Uneven, Unfit, convert
 from clients.benchmark.data.matching import Input, Matched, fitted, match
 from clients.benchmark.data.opening import open_table
+from clients.benchmark.data.spool import Building, Spool
 from clients.benchmark.data.table import Block, Table
 from clients.benchmark.errors import BadInput
 from clients.benchmark.judging.outputs import means_classes
@@ -22,8 +24,6 @@ from clients.benchmark.settings import Settings
 from clients.serving.messages import DATA_TYPES
 from clients.serving.tensors import Array
 
-# What a request in a list takes beside its bytes.
-_EACH_BYTES = sys.getsizeof(b"") + 8
 # More distinct requests of generated rows say nothing more.
 _GENERATED = 1000
 _LABELS = " labels"
@@ -42,24 +42,30 @@ class Target:
 class Requests:
     """The distinct requests of a run: encoded PredictRequests, their rows, and what a reader of the result should know of them.
 
-    The place of a request is its index in `bodies`. `rows` (int64 [N]) counts the rows of each, `first_rows` (int64
-    [N]) says where they begin in the data. `labels` are those of all rows, class indices or real numbers [rows], None
-    for data without.
+    The place of a request is its index in `bodies`, or in `spool` where they do not all fit the memory. `rows` (int64 [N])
+    counts the rows of each, `first_rows` (int64 [N]) says where they begin in the data. `labels` are those of all rows,
+    class indices or real numbers [rows], None for data without. To be closed.
     """
 
     bodies: Sequence[bytes]
     rows: Array
     labels: Array | None
     notes: tuple[str, ...]
+    spool: Spool | None = None
 
-    @property
+    @cached_property
     def first_rows(self) -> Array:
         """The index of the first row of each request, int64 [N]."""
         return np.cumsum(self.rows) - self.rows
 
+    def close(self) -> None:
+        """Give up the file of those that do not fit the memory."""
+        if self.spool is not None:
+            self.spool.close()
+
 
 def prepare(settings: Settings, model: Model) -> Requests:
-    """Read and encode the rows that a run needs, and no more than fit the memory.
+    """Read and encode the rows that a run needs; what does not fit the memory goes into a file.
 
     The last batch is as short as what is left of the rows. Raises BadInput where columns, rows or values are not what
     the model takes, or there are fewer rows than one batch.
@@ -76,27 +82,43 @@ def prepare(settings: Settings, model: Model) -> Requests:
 def _build(table: Table, matched: Matched, settings: Settings, model: Model) -> Requests:
     label_kind = _label_kind(table.format, means_classes(model.outputs, settings.output))
     target = Target(settings.model, settings.signature, settings.model_version)
-    memory_bytes = settings.memory_mib << 20
-    parts: list[Part] = []
-    notes = list(matched.notes)
-    size = 0
-    for part in _encoded(table, matched, target, settings.batch_size, _most_rows(settings), label_kind):
-        parts.append(part)
-        size += sum(map(len, part.bodies)) + _EACH_BYTES * len(part.bodies)
-        if size > memory_bytes:
-            used = sum(sum(part.rows) for part in parts)
-            notes.append(f"only the first {used:,} rows were used: more do not fit --memory, {settings.memory_mib:,} MiB")
-            break
-    rows = [count for part in parts for count in part.rows]
+    rows: list[int] = []
+    labels: list[Array] = []
+    with Building(settings.memory_mib << 20) as building:
+        for part in _encoded(table, matched, target, settings.batch_size, _most_rows(settings), label_kind):
+            building.add(part.bodies)
+            rows += part.rows
+            if part.labels is not None:
+                labels.append(_compact(part.labels))
+        spool = building.spool()
     if not rows:
         raise BadInput(f"{table.path}: expected rows{' after the header' if table.names_in_file else ''}, got none")
     if rows[0] < settings.batch_size:
         raise BadInput(f"-b/--batch_size: expected {rows[0]:,} at most, the rows of {table.path}, got {settings.batch_size:,}")
+    return Requests(
+        building.bodies,
+        np.array(rows, np.int64),
+        np.concatenate(labels) if labels else None,
+        (*matched.notes, *_notes(settings, spool, len(rows))),
+        spool,
+    )
+
+
+def _notes(settings: Settings, spool: Spool | None, count: int) -> list[str]:
+    found = []
+    if spool is not None:
+        beyond = f"{count - spool.resident:,} of {count:,} distinct requests"
+        found.append(f"{beyond} do not fit --memory, {settings.memory_mib:,} MiB: they were read from disk during the run")
     if settings.data_file is None:
-        notes.append(f"the rows were generated from the signature (--seed {settings.seed})")
-    labels = [part.labels for part in parts if part.labels is not None]
-    bodies = [body for part in parts for body in part.bodies]
-    return Requests(bodies, np.array(rows, np.int64), np.concatenate(labels) if labels else None, tuple(notes))
+        found.append(f"the rows were generated from the signature (--seed {settings.seed})")
+    return found
+
+
+def _compact(labels: Array) -> Array:
+    """The same in as few bytes as hold class indices: those of all rows are kept."""
+    if labels.dtype.kind not in "iu" or labels.min(initial=0) < 0:
+        return labels
+    return labels.astype(np.min_scalar_type(int(labels.max(initial=0))))
 
 
 def _most_rows(settings: Settings) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -77,7 +77,7 @@ class Judgement:
     `quality` is over the `rows` that were answered and have labels, each counted once, however often it was sent; where
     it is None, `unmeasured` says why. `notes` say what was made of the outputs. `versions` answered, in the order in
     which they first did. `unfit` is the number of answers that did not hold one value for each row of their request.
-    `skew` is None unless recorded answers were given.
+    `skew` is None unless recorded answers were given. `unkept` answers were not judged: too many different ones came to keep them.
     """
 
     quality: Quality | None
@@ -87,6 +87,7 @@ class Judgement:
     versions: tuple[Version, ...]
     unfit: int
     skew: Skew | None = None
+    unkept: int = 0
 
 
 @dataclass(frozen=True)
@@ -105,9 +106,9 @@ class Judge:
         expected = settings.expect and expectations(settings.expect, outputs, int(sent.rows.sum()), settings.tolerance)
         return cls(sent, find(outputs, settings.output), expected or None)
 
-    def judge(self, answers: Mapping[tuple[int, bytes], Counted]) -> Judgement:
-        """Judge the answers, which are counted by place of the request and encoded PredictResponse."""
-        return judge(answers, self.sent, self.reading, self.expected)
+    def judge(self, answers: Mapping[tuple[int, bytes], Counted], unkept: int = 0) -> Judgement:
+        """Judge the answers, which are counted by place of the request and encoded PredictResponse; more came that were not kept."""
+        return replace(judge(answers, self.sent, self.reading, self.expected), unkept=unkept)
 
 
 def judge(answers: Mapping[tuple[int, bytes], Counted], sent: Sent, reading: Reading, expected: Comparison | None = None) -> Judgement:

@@ -17,7 +17,7 @@ def lines(judgement: Judgement) -> list[tuple[str, str]]:
     if quality is None:
         found = [("accuracy", "not measured")]
     else:
-        over = f" over {judgement.rows:,} rows"
+        over = f" over {judgement.rows:,} rows{_unkept(judgement)}"
         found = [(name, f"{_figure(figure)}{over}") for name, figure in _figures(quality) if figure is not None]
         if quality.calibration is not None:
             part = quality.calibration
@@ -25,9 +25,14 @@ def lines(judgement: Judgement) -> list[tuple[str, str]]:
             found.append(("calibration", text))
     if judgement.skew is not None:
         skew = judgement.skew
-        text = f"{skew.rows:,} rows compared in {', '.join(skew.outputs)}, {skew.mismatched:,} differ"
+        text = f"{skew.rows:,} rows compared in {', '.join(skew.outputs)}, {skew.mismatched:,} differ{_unkept(judgement)}"
         found.append(("recorded", f"{text}; worst: {skew.worst}" if skew.worst else text))
     return found
+
+
+def _unkept(judgement: Judgement) -> str:
+    """What figures of answers leave out."""
+    return f" ({judgement.unkept:,} answers were not judged: too many different ones came to keep)" if judgement.unkept else ""
 
 
 def warnings(judgement: Judgement, described: int | None) -> list[str]:
@@ -60,6 +65,7 @@ def record(judgement: Judgement) -> dict[str, Any]:
     skew = judgement.skew
     return {
         "rows": judgement.rows,
+        "unjudged_answers": judgement.unkept,
         **figures,
         "calibration": quality.calibration and asdict(quality.calibration),
         "versions": [{"version": version.number, "first_seen": moment(version.first_ns)} for version in judgement.versions],

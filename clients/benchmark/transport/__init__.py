@@ -66,8 +66,10 @@ class Pool(Protocol):
 
     # Rows of each distinct request: int64 [N].
     rows: Array
-    # Encoded requests by place, for who frames them ahead.
+    # Encoded requests by place. The first `resident` are in memory, and may be framed ahead; the others are read from disk
+    # ahead of their turn, so that they are best asked for once and in order.
     bodies: Sequence[bytes]
+    resident: int
 
     def place(self, number: int) -> int:
         """The place of the request that the call of this number sends."""

@@ -44,11 +44,11 @@ class Client:
         return Failure("UNIMPLEMENTED", f"{method} has no REST call")
 
     def connect(self, pool: Pool) -> None:
-        """Turn the requests into JSON."""
-        requests = [PredictRequest.FromString(body) for body in pool.bodies]
-        self._bodies = [messages.predict_body(request) for request in requests]
-        self._path = f"{messages.path(requests[0].model_spec)}:predict"
-        self._learn_outputs(requests[0].model_spec)
+        """Turn the requests that are in memory into JSON; those that are not are turned when they are sent."""
+        self._bodies = [_predict_body(pool.bodies[place]) for place in range(pool.resident)]
+        spec = PredictRequest.FromString(pool.bodies[0]).model_spec
+        self._path = f"{messages.path(spec)}:predict"
+        self._learn_outputs(spec)
 
     def drive(self, course: Course, pool: Pool, sink: Sink, stop: Stop) -> None:
         """Make the calls of a load."""
@@ -56,7 +56,8 @@ class Client:
 
         async def predict(which: int, place: int) -> bytes | Failure:
             del which
-            return await self._connections.request("POST", self._path, self._bodies[place])
+            body = self._bodies[place] if place < pool.resident else _predict_body(pool.bodies[place])
+            return await self._connections.request("POST", self._path, body)
 
         async def drive() -> None:
             await Drive(predict, course, pool, answers, stop).run()
@@ -88,6 +89,10 @@ class Client:
 
     def _predict_response(self, answer: Any) -> bytes:
         return messages.predict_response(answer, self._outputs)
+
+
+def _predict_body(body: bytes) -> bytes:
+    return messages.predict_body(PredictRequest.FromString(body))
 
 
 class _Answers:

@@ -258,12 +258,6 @@ def test_notes_explain_what_was_sent(server, rows):
     )
 
 
-def test_requests_that_do_not_fit_the_memory_are_left_out_and_noted(server, rows):
-    result = run(settings(server, rows(120_000), 10_000, 30, 0, memory_mib=1))
-    (used,) = (int(note.split()[3].replace(",", "")) for note in result.notes if "more do not fit --memory, 1 MiB" in note)
-    assert 10_000 < used == result.accuracy_rows < 120_000
-
-
 def test_a_client_that_is_the_bottleneck_says_so(server, rows, monkeypatch):
     monkeypatch.setattr(summary, "BUSY_SHARE", 0.01)
     result = run(settings(server, rows(40)))

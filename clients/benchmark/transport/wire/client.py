@@ -54,13 +54,13 @@ class Client:
             lines.close()
 
     def connect(self, pool: Pool) -> None:
-        """Open the connections, and frame the requests."""
+        """Open the connections, and frame the requests that are in memory; the others are framed when they are sent."""
         lines = self._open()
         lines.connect()
-        framed_bytes = sum(map(len, pool.bodies))
-        if framed_bytes <= _MOST_FRAMED_BYTES:
+        bodies = [pool.bodies[place] for place in range(pool.resident)]
+        if bodies and sum(map(len, bodies)) <= _MOST_FRAMED_BYTES:
             block = lines.places[0].connection.predicted_block()
-            self._wheel = Wheel([self._message(body) for body in pool.bodies], block)
+            self._wheel = Wheel([self._message(body) for body in bodies], block)
         gc.collect()
 
     def drive(self, course: Course, pool: Pool, sink: Sink, stop: Stop) -> None:

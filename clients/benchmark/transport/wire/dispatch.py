@@ -27,7 +27,7 @@ NONE: Integers = np.zeros(0, np.int64)
 
 
 class Dispatcher:
-    """`message` gives the gRPC message of the request at a place; `wheel` has the requests framed ahead, where they fit."""
+    """`message` gives the gRPC message of the request at a place; `wheel` has the first requests framed ahead, where they fit."""
 
     def __init__(self, pool: Pool, message: Callable[[int], bytes], wheel: Wheel | None, deadline_ns: int, sink: Sink) -> None:
         self.calls = Calls()
@@ -36,6 +36,7 @@ class Dispatcher:
         # How often calls were made anew, by tag.
         self._moves: Counter[int] = Counter()
         self._pool, self._message, self._wheel = pool, message, wheel
+        self._all_framed = wheel is not None and wheel.distinct == len(pool.rows)
         self._deadline_ns, self._sink = deadline_ns, sink
         # No call's deadline is over before.
         self._expire_ns = 0
@@ -79,7 +80,10 @@ class Dispatcher:
 
     def _send(self, line: Line, tags: Integers, numbers: Integers, places: Integers) -> None:
         """All at once where that is possible."""
-        if self._wheel is None or not line.call_many(tags, self._wheel, self._wheel.positions(numbers, places)):
+        wheel = self._wheel
+        if wheel is not None and not self._all_framed and int(places.max()) >= wheel.distinct:
+            wheel = None
+        if wheel is None or not line.call_many(tags, wheel, wheel.positions(numbers, places)):
             for tag, place in zip(tags.tolist(), places.tolist(), strict=True):
                 line.call(tag, self._message(place))
             line.flush()

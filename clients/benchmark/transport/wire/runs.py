@@ -40,7 +40,7 @@ class Wheel:
     def __init__(self, messages: Sequence[bytes], block: bytes) -> None:
         self.block = block
         self.longest = max(len(body) for body in messages)
-        self._distinct = len(messages)
+        self.distinct = len(messages)
         self._repeated = -(-_LEAST_REQUESTS // len(messages))
         opening = header(len(block), Kind.HEADERS, Flag.END_HEADERS, 0) + block
         framed = [opening + header(len(body), Kind.DATA, Flag.END_STREAM, 0) + body for body in messages]
@@ -62,11 +62,11 @@ class Wheel:
         """Where the requests of calls are, int64 [k]: one behind the other for calls in order, as far as it goes round."""
         if self._repeated == 1:
             return places
-        lap, last_lap = int(numbers[0]) // self._distinct, int(numbers[-1]) // self._distinct
+        lap, last_lap = int(numbers[0]) // self.distinct, int(numbers[-1]) // self.distinct
         if lap == last_lap:
-            offset = lap % self._repeated * self._distinct
+            offset = lap % self._repeated * self.distinct
             return places + np.array(offset) if offset else places
-        return places + numbers // self._distinct % self._repeated * self._distinct
+        return places + numbers // self.distinct % self._repeated * self.distinct
 
     def frames(self, positions: Integers, stream: int) -> tuple[memoryview, int] | None:
         """The bytes of calls on streams `stream`, `stream + 2` and so on, and what they count for flow control.

@@ -9,7 +9,9 @@ from clients.benchmark.transport.wire.runs import Octets
 from clients.benchmark.transport.wire.streams import Integers
 
 # Answers known by place are compared all at once while they fit into this.
-_MOST_KNOWN_BYTES = 256 * 1024 * 1024
+_MOST_KNOWN_BYTES, _MOST_KNOWN_PLACES = 256 * 1024 * 1024, 1 << 20
+# Else the last answers of so many places are compared.
+_MOST_LAST = 1 << 16
 _AGAIN = 32_768
 
 
@@ -22,7 +24,7 @@ class Tally:
         self._last: dict[int, tuple[bytes, int, int]] = {}
         # The same for answers that come many at once, which are of one length: by place.
         self._known: Octets = np.zeros((0, 0), np.uint8)
-        self._unknown: set[int] = set(range(places))
+        self._unknown: set[int] = set()
         self._counts, self._firsts_ns = np.zeros((2, places), np.int64)
         # Places whose known answer came again, not counted yet.
         self._again = np.zeros(_AGAIN, np.int64)
@@ -35,13 +37,17 @@ class Tally:
             self._sink.answer(place, last, count, first_ns)
             count, first_ns = 0, now_ns
         self._last[place] = body, count + 1, first_ns
+        if len(self._last) > _MOST_LAST:
+            self._tell_last()
 
     def many(self, places: Integers, bodies: Octets, now_ns: int) -> None:
         """Answers of equal length, uint8 [k, bytes], to the requests at `places`, int64 [k]."""
         size = bodies.shape[1]
         if self._known.shape != (self._places, size):
-            self._tell_known()
-            if size * self._places > _MOST_KNOWN_BYTES:
+            if self._known.size:
+                self._tell_known()
+                self._known = np.zeros((0, 0), np.uint8)
+            if size * self._places > _MOST_KNOWN_BYTES or self._places > _MOST_KNOWN_PLACES:
                 for place, body in zip(places.tolist(), bodies, strict=True):
                     self.one(place, body.tobytes(), now_ns)
                 return
@@ -68,6 +74,9 @@ class Tally:
     def tell(self) -> None:
         """Tell the sink what it has not been told yet."""
         self._tell_known()
+        self._tell_last()
+
+    def _tell_last(self) -> None:
         for place, (body, count, first_ns) in self._last.items():
             self._sink.answer(place, body, count, first_ns)
         self._last = {}

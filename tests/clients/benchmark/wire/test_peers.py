@@ -19,6 +19,7 @@ from clients.serving.calls import PREDICT
 
 class Pool:
     bodies = (b"one", b"two", b"three")
+    resident = 3
     rows = np.ones(3, np.int64)
 
     def places(self, numbers):

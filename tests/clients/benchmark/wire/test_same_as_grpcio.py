@@ -147,7 +147,7 @@ class Pool:
     """Requests by place, one row each."""
 
     def __init__(self, bodies):
-        self.bodies = bodies
+        self.bodies, self.resident = bodies, len(bodies)
         self.rows = np.ones(len(bodies), np.int64)
 
     def place(self, number):
