@@ -57,10 +57,10 @@ class Client:
         """Open the connections, and frame the requests that are in memory; the others are framed when they are sent."""
         lines = self._open()
         lines.connect()
-        bodies = [pool.bodies[place] for place in range(pool.resident)]
-        if bodies and sum(map(len, bodies)) <= _MOST_FRAMED_BYTES:
+        places, bodies = range(pool.resident), pool.bodies
+        if places and sum(len(bodies[place]) for place in places) <= _MOST_FRAMED_BYTES:
             block = lines.places[0].connection.predicted_block()
-            self._wheel = Wheel([self._message(body) for body in bodies], block)
+            self._wheel = Wheel((self._message(bodies[place]) for place in places), block)
         gc.collect()
 
     def drive(self, course: Course, pool: Pool, sink: Sink, stop: Stop) -> None:

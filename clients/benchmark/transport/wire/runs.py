@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -37,17 +37,21 @@ class Wheel:
     Few distinct requests are repeated, so that many can be sent at once: a position is a place and which repetition.
     """
 
-    def __init__(self, messages: Sequence[bytes], block: bytes) -> None:
+    def __init__(self, messages: Iterable[bytes], block: bytes) -> None:
         self.block = block
-        self.longest = max(len(body) for body in messages)
-        self.distinct = len(messages)
-        self._repeated = -(-_LEAST_REQUESTS // len(messages))
         opening = header(len(block), Kind.HEADERS, Flag.END_HEADERS, 0) + block
-        framed = [opening + header(len(body), Kind.DATA, Flag.END_STREAM, 0) + body for body in messages]
-        buffer = bytearray(b"".join(framed) * self._repeated)
+        # One message after the other, so that no more than one of them is held twice.
+        buffer, sizes = bytearray(), []
+        for body in messages:
+            buffer += opening + header(len(body), Kind.DATA, Flag.END_STREAM, 0) + body
+            sizes.append(len(body))
+        self.longest = max(sizes)
+        self.distinct = len(sizes)
+        self._repeated = -(-_LEAST_REQUESTS // self.distinct)
+        buffer *= self._repeated
         self._octets: Octets = np.frombuffer(buffer, np.uint8)
         self._view = memoryview(buffer)
-        lengths = np.array([len(frames) for frames in framed] * self._repeated, np.int64)
+        lengths = np.array(sizes * self._repeated, np.int64) + len(opening) + HEADER_BYTES
         starts = np.concatenate([[0], np.cumsum(lengths)])
         self._starts: list[int] = starts.tolist()
         # What of a request's frames does not count for flow control.

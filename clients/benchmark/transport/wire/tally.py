@@ -82,6 +82,8 @@ class Tally:
         self._last = {}
 
     def _count(self) -> None:
+        if not self._again_count:
+            return  # the rest costs as much as there are places
         self._counts += np.bincount(self._again[: self._again_count], minlength=self._places)
         self._again_count = 0
 
