@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
+from clients.benchmark import parsing
 from clients.benchmark.data.formats import FORMATS
-from clients.benchmark.errors import DONE, INTERRUPTED, NOT_MET, BadInput, BenchmarkError
+from clients.benchmark.errors import DONE, INTERRUPTED, NOT_MET, BadInput, BenchmarkError, NotSaved
 from clients.benchmark.judging.tolerance import Tolerance
 from clients.benchmark.objectives import verdicts
 from clients.benchmark.progress import Bar
@@ -65,9 +65,11 @@ def _measure(arguments: Sequence[str]) -> int:
 
 
 def _run(settings: Settings, requirements: Sequence[str], outputs: Outputs) -> int:
-    bar = Bar(settings)
+    bar, unsaved = Bar(settings), None
     try:
         result = run(settings, bar.tell)
+    except NotSaved as error:
+        result, unsaved = error.result, error
     finally:
         bar.clear()
     judged = verdicts(result, requirements)
@@ -75,19 +77,27 @@ def _run(settings: Settings, requirements: Sequence[str], outputs: Outputs) -> i
         outputs.write(record(result, judged))
     finally:
         print_result(text(result, judged))
+    if unsaved:
+        raise unsaved
     if result.interrupted:
         return INTERRUPTED
     skew = result.judgement.skew
     return DONE if all(verdict.met for verdict in judged) and (skew is None or skew.is_none) else NOT_MET
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("tiphys-bench", description=_DESCRIPTION, epilog=_EPILOG, allow_abbrev=False)
+def _parser() -> parsing.Parser:
+    parser = parsing.Parser("tiphys-bench", description=_DESCRIPTION, epilog=_EPILOG, allow_abbrev=False)
     add = parser.add_argument
     add("-s", "--server", metavar="HOST:PORT", default=_DEFAULTS["server"], help="the server's gRPC side, or unix:PATH [%(default)s]")
     add("-d", "--data_file", metavar="FILE", type=Path, help="rows: CSV, JSON lines, Parquet, NPY, NPZ or TFRecord")
     add("-b", "--batch_size", metavar="N", type=int, default=_DEFAULTS["batch_size"], help="rows in a request [%(default)s]")
-    add("-n", "--num_iteration", metavar="N", type=int, help="requests, warm-up included [40, or as many as --duration takes]")
+    add(
+        "-n",
+        "--num_iteration",
+        metavar="N",
+        type=int,
+        help="requests, warm-up included [40; 10 s of --rate; those of --duration]",
+    )
     add(
         "-w",
         "--warm_up_iteration",
@@ -116,7 +126,7 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
     add("--label", metavar="NAME", help="the column of labels [label]")
     add("--output", metavar="NAME", help="the model's output that answers the label, where names do not tell")
     add("--generate", action="store_true", help="rows made up from the signature and --seed, in place of -d")
-    add("--shape", metavar="NAME=2,3", dest="shapes", action="append", type=_shape, default=[], help="of an input in each row")
+    add("--shape", metavar="NAME=2,3", dest="shapes", action="append", type=parsing.shape, default=[], help="of an input in each row")
     add(
         "--memory",
         metavar="MIB",
@@ -126,7 +136,7 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
         help="of built requests; others wait on disk [%(default)s]",
     )
     add("--expect", metavar="FILE", type=Path, help="compare the answers with those recorded there (NPZ: outputs by name)")
-    add("--tolerance", metavar="REL[,ABS]", type=_tolerance, default=Tolerance(), help="how far numbers may differ [1e-4,1e-6]")
+    add("--tolerance", metavar="REL[,ABS]", type=parsing.tolerance, default=Tolerance(), help="how far numbers may differ [1e-4,1e-6]")
     add("--save-answers", metavar="FILE", type=Path, help="record the answers there, for --expect")
 
 
@@ -135,11 +145,11 @@ def _add_load(group: argparse._ArgumentGroup) -> None:
     add(
         "--concurrency",
         metavar="N",
-        type=_count_or_ramp,
+        type=parsing.count_or_ramp,
         default=_DEFAULTS["concurrency"],
         help="calls in flight, each sent when one ended; FROM..TO with --ramp [%(default)s]",
     )
-    add("--rate", metavar="R", type=_rate_or_ramp, help="calls per second, whatever the server does; FROM..TO with --ramp")
+    add("--rate", metavar="R", type=parsing.rate_or_ramp, help="calls per second, whatever the server does; FROM..TO with --ramp")
     add("--ramp", metavar="SECONDS", type=float, dest="ramp_s", default=0.0, help="the time from FROM to TO")
     add("--arrivals", choices=ARRIVALS, default=_DEFAULTS["arrivals"], help="how the calls of a rate are spread [%(default)s]")
     add("--burst", metavar="N", type=int, dest="burst_size", default=_DEFAULTS["burst_size"], help="calls in a burst [%(default)s]")
@@ -167,29 +177,6 @@ def _add_connection(group: argparse._ArgumentGroup) -> None:
     add("--metrics", metavar="URL", dest="metrics_url", help="where the server tells Prometheus of its calls: its share of the latency")
 
 
-def _shape(text: str) -> tuple[str, tuple[int, ...]]:
-    """Name and sizes of NAME=2,3."""
-    name, _, sizes = text.rpartition("=")
-    try:
-        shape = tuple(int(size) for size in sizes.split(",") if size)
-    except ValueError:
-        shape = (-1,)
-    if not name or any(size < 0 for size in shape):
-        raise argparse.ArgumentTypeError(f"expected NAME=SIZES of one row, such as image=28,28, got {text!r}")
-    return name, shape
-
-
-def _tolerance(text: str) -> Tolerance:
-    """One or two numbers."""
-    try:
-        values = [float(part) for part in text.split(",")]
-    except ValueError:
-        values = []
-    if len(values) not in (1, 2) or not all(0 <= value < math.inf for value in values):
-        raise argparse.ArgumentTypeError(f"expected a relative and perhaps an absolute tolerance, such as 1e-4,1e-6, got {text!r}")
-    return Tolerance(*values)
-
-
 def _add_report(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add(
@@ -205,18 +192,6 @@ def _add_report(group: argparse._ArgumentGroup) -> None:
     add("--json", metavar="FILE", type=Path, help="write the record there: all figures and histograms, settings, versions, machine")
     add("--csv", metavar="FILE", type=Path, help="write the figures there, a run in each line")
     add("--html", metavar="FILE", type=Path, help="write a page there, with charts")
-
-
-def _rate_or_ramp(text: str) -> float | tuple[float, float]:
-    """One number, or both of FROM..TO."""
-    start, dots, end = text.partition("..")
-    return (float(start), float(end)) if dots else float(text)
-
-
-def _count_or_ramp(text: str) -> int | tuple[int, int]:
-    """One whole number, or both of FROM..TO."""
-    start, dots, end = text.partition("..")
-    return (int(start), int(end)) if dots else int(text)
 
 
 if __name__ == "__main__":

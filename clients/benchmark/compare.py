@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from clients.benchmark.errors import DONE, NOT_MET, BadInput
+from clients.benchmark.parsing import Parser
 from clients.benchmark.report.files import check_writable, write
+from clients.benchmark.report.outputs import print_result
 from clients.benchmark.report.record import FORMAT
 from clients.benchmark.report.words import between, figure
 from clients.benchmark.statistics.comparison import Change, Comparison, compare
@@ -22,7 +22,7 @@ _EPILOG = "Exit codes: 0 compared, 2 bad input, 11 with --fail-on-worse where so
 
 def main(arguments: Sequence[str]) -> int:
     """Compare two records and print what changed. Returns the exit code; raises BadInput for a file that holds no record."""
-    parser = argparse.ArgumentParser("tiphys-bench compare", description=_DESCRIPTION, epilog=_EPILOG, allow_abbrev=False)
+    parser = Parser("tiphys-bench compare", description=_DESCRIPTION, epilog=_EPILOG, allow_abbrev=False)
     parser.add_argument("before", type=Path, help="the record of a run")
     parser.add_argument("after", type=Path, help="that of a later one")
     parser.add_argument("--html", metavar="FILE", type=Path, help="write a page there, with charts")
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str]) -> int:
 
             write("--html", options.html, as_html(before, after, compared))
     finally:
-        print(text(compared), file=sys.stdout, flush=True)
+        print_result(text(compared))
     worse = any(change.verdict == "worse" for change in compared.changes)
     return NOT_MET if worse and options.fail_on_worse else DONE
 

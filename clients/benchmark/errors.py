@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 DONE, BAD_INPUT, NOTHING_SUCCEEDED, NOT_MET, INTERRUPTED = 0, 2, 10, 11, 130
 
 
@@ -15,6 +17,14 @@ class BadInput(BenchmarkError):
     """Settings, a data file or a signature that no further try will mend."""
 
     exit_code = BAD_INPUT
+
+
+class NotSaved(BadInput):
+    """The run was measured, but its answers could not be recorded. `result` is what was measured (summary.Result)."""
+
+    def __init__(self, message: str, result: Any) -> None:
+        super().__init__(message)
+        self.result = result
 
 
 class NothingSucceeded(BenchmarkError):

@@ -68,7 +68,7 @@ class _Search:
         """One run at a rate."""
         rate = float(f"{rate:.3g}")
         settings = _settings(self.base, self.parsed, rate, _CONFIRM if confirming else 1.0)
-        said = f"{'confirming ' if confirming else ''}{figure(rate)} requests/s"
+        said = f"{'confirming ' if confirming else ''}{figure(rate)} requests/s, {figure((settings.seconds or 0.0) + settings.warm_up_s)} s"
         try:
             result = run(settings, self.tell(settings, said))
         except NothingSucceeded as error:

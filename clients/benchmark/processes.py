@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from typing import Any
@@ -64,7 +64,8 @@ class _Worker:
         program = _PROGRAM.format(path=sys.path, fd=theirs.fileno())
         spool = requests.spool
         files = (theirs.fileno(),) if spool is None else (theirs.fileno(), spool.fileno())
-        self.process = subprocess.Popen([sys.executable, "-c", program], pass_fds=files, stdin=subprocess.DEVNULL)
+        with _ctrl_c_held():
+            self.process = subprocess.Popen([sys.executable, "-c", program], pass_fds=files, stdin=subprocess.DEVNULL)
         theirs.close()
         self.say("settings", (settings, model, None if spool is None else (requests.rows, spool), process))
 
@@ -96,6 +97,16 @@ class _Worker:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+
+@contextlib.contextmanager
+def _ctrl_c_held() -> Iterator[None]:
+    """Ctrl-C reaches all processes of a terminal; those that are started here never hear it, the first of them says when to stop."""
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
 
 
 def _wait_for(workers: Sequence[_Worker], word: str, asked: Stop) -> None:
@@ -150,8 +161,6 @@ def _merged(workers: Sequence[_Worker]) -> tuple[Samples, Ended]:
 
 def work(fd: int) -> None:
     """What a process does: hear the settings, get ready, start when told, say what happened."""
-    # Ctrl-C reaches all processes of a terminal; the first of them says when to stop.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     connection: Any = Connection(fd)
     _, (settings, model, streamed, process) = connection.recv()
     said = threading.Lock()

@@ -15,7 +15,7 @@ class Bar:
 
     def __init__(self, settings: Settings) -> None:
         self._total = settings.calls
-        self._duration_s = (settings.duration_s or 0.0) + settings.warm_up_s
+        self._duration_s = (settings.seconds or 0.0) + settings.warm_up_s
         self._began_s = time.monotonic()
         self._shown = sys.stderr.isatty()
         self._drawn = False

@@ -10,12 +10,13 @@ from dataclasses import replace
 from clients.benchmark import server_side
 from clients.benchmark.data.requests import Requests, prepare
 from clients.benchmark.driving import LEAD_NS, Ended, drive, heard
-from clients.benchmark.errors import Interrupted
+from clients.benchmark.errors import BadInput, Interrupted, NotSaved
 from clients.benchmark.judging import expected
 from clients.benchmark.judging.judge import Judge, outputs_by_row
 from clients.benchmark.load import Stop
 from clients.benchmark.model import Model, describe
 from clients.benchmark.pool import Pool
+from clients.benchmark.report.files import check_writable
 from clients.benchmark.samples import Samples
 from clients.benchmark.settings import Settings
 from clients.benchmark.summary import Result, summarise
@@ -34,9 +35,11 @@ def run(settings: Settings, tell: Callable[[int], None] = _silent) -> Result:
 
     Ctrl-C ends the run early: the result is of the calls made until then, and its warnings say so. Raises BadInput for
     a data file or signature that does not fit, NothingSucceeded where no measured call was answered, Interrupted where
-    nothing was measured before Ctrl-C.
+    nothing was measured before Ctrl-C, NotSaved (with the result) where the answers could not be recorded.
     """
     try:
+        if settings.save_answers is not None:
+            check_writable("--save-answers", settings.save_answers)
         settings.load()  # refuses a schedule that is none before anything is asked of the server
         with closing(connect(settings.transport, _asking(settings.endpoint()))) as transport:
             model = describe(settings, transport)
@@ -49,9 +52,13 @@ def run(settings: Settings, tell: Callable[[int], None] = _silent) -> Result:
                 watched = _watched(settings, before)
     except KeyboardInterrupt:
         raise Interrupted("interrupted before the first request") from None
+    result = summarise(settings, model, requests, samples, ended, judge.judge(samples.answers, samples.unkept), watched)
     if settings.save_answers is not None:
-        expected.save(settings.save_answers, outputs_by_row(samples.answers, requests), int(requests.rows.sum()))
-    return summarise(settings, model, requests, samples, ended, judge.judge(samples.answers, samples.unkept), watched)
+        try:
+            expected.save(settings.save_answers, outputs_by_row(samples.answers, requests), int(requests.rows.sum()))
+        except BadInput as error:
+            raise NotSaved(str(error), result) from None
+    return result
 
 
 def _watched(settings: Settings, before: server_side.Look) -> server_side.Watched:

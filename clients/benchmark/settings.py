@@ -24,6 +24,8 @@ COMPRESSIONS = ("none", "gzip")
 _ABSURD_RATE = 10_000_000.0
 _MOST_IN_FLIGHT, _MOST_CONNECTIONS, _MOST_PROCESSES = 65_536, 1024, 256
 _DAY_S = 86_400.0
+# The length of a run where none was asked for: calls of a closed load, as ever, and seconds of an open one.
+_CALLS, _OPEN_S, _WARM_UP = 40, 10.0, 10
 _NS = 1e9
 
 
@@ -35,7 +37,7 @@ class Settings:
     open: each call has its instant, whatever the server does, and `arrivals` says how these are spread, from `seed` on.
     A pair of rates or of calls in flight is a ramp: from the one to the other within `ramp_s`.
 
-    The run ends after `num_iteration` calls (40 where no duration is given), or when `duration_s` of measured time are
+    The run ends after `num_iteration` calls (where no duration is given 40, or 10 s of a rate), or when `duration_s` of measured time are
     over. The first `warm_up_iteration` calls, and those within `warm_up_s` of the start, are sent and judged, but not
     timed. A call without an answer after `deadline_s` seconds has failed.
 
@@ -54,7 +56,7 @@ class Settings:
     server: str = "localhost:8500"
     batch_size: int = 1
     num_iteration: int | None = None
-    warm_up_iteration: int = 10
+    warm_up_iteration: int = _WARM_UP
     model: str = "wide-deep-large-ds-fp32-training"
     signature: str = "serving_default"
     model_version: int | None = None
@@ -122,6 +124,7 @@ class Settings:
             raise BadInput(
                 f"-w/--warm_up_iteration: expected 0 to {calls - 1}, fewer than the {calls} requests of "
                 f"-n/--num_iteration, or nothing is measured; got {self.warm_up_iteration}"
+                f"{', which is the default' if self.warm_up_iteration == _WARM_UP else ''}"
             )
         seconds = [("--duration", self.duration_s), ("--deadline", self.deadline_s), ("--ramp", self.ramp_s or None)]
         for flag, amount in [*seconds, ("--warm-up", self.warm_up_s or None)]:
@@ -178,9 +181,16 @@ class Settings:
     @property
     def calls(self) -> int | None:
         """The number of calls at which a run ends; None where only its duration or its schedule ends it."""
-        if self.num_iteration is None and self.duration_s is None and self.schedule_file is None:
-            return 40
+        if self.num_iteration is None and self.duration_s is None and not self.load_is_open:
+            return _CALLS
         return self.num_iteration
+
+    @property
+    def seconds(self) -> float | None:
+        """The measured time at which a run ends; None where only its calls or its schedule end it."""
+        if self.rate is not None and self.num_iteration is None and self.duration_s is None:
+            return _OPEN_S
+        return self.duration_s
 
     @property
     def is_tls(self) -> bool:
@@ -192,7 +202,7 @@ class Settings:
         return Load(
             self._pace(),
             count=self.calls,
-            duration_ns=None if self.duration_s is None else round(self.duration_s * _NS),
+            duration_ns=None if self.seconds is None else round(self.seconds * _NS),
             warm_up=self.warm_up_iteration,
             warm_up_ns=round(self.warm_up_s * _NS),
         )

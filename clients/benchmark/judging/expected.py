@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import os
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,6 +17,7 @@ from clients.benchmark.errors import BadInput
 from clients.benchmark.judging.outputs import by_row
 from clients.benchmark.judging.tolerance import Tolerance
 from clients.benchmark.model import TensorSpec
+from clients.benchmark.report.files import write
 from clients.serving.tensors import Array, to_array
 
 # The name of the array that says which row of the data each recorded answer is for; without it they begin with the first.
@@ -137,6 +137,9 @@ def load(path: Path, outputs: Mapping[str, TensorSpec], rows: int, tolerance: To
     Raises BadInput for outputs that the model lacks, and for fewer than `rows` rows, unless the file says which they are.
     """
     with _reported(path), open(path, "rb") as opened:
+        if not opened.read(6).startswith((b"PK", b"\x93NUMPY")):
+            raise BadInput(f"--expect: expected an NPZ file, as --save-answers and np.savez write it, got something else: {path}")
+        opened.seek(0)
         file = np.load(opened, allow_pickle=False)
         if not isinstance(file, np.lib.npyio.NpzFile):
             raise BadInput(f"--expect: expected arrays by the names of outputs (NPZ), got one array: {path}")
@@ -173,17 +176,9 @@ def save(path: Path, answers: Iterable[tuple[int, int, Any]], rows: int) -> None
     """
     try:
         arrays = _stacked(answers, rows)
-        aside = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            with open(aside, "wb") as file:
-                np.savez(file, allow_pickle=False, **arrays)
-            aside.replace(path)
-        finally:
-            aside.unlink(missing_ok=True)
     except ValueError as error:
         raise BadInput(f"--save-answers: the answers do not make arrays: {error}") from None
-    except OSError as error:
-        raise BadInput(f"--save-answers: the answers could not be written to {path}: {error.strerror}") from None
+    write("--save-answers", path, lambda file: np.savez(file, allow_pickle=False, **arrays))
 
 
 def _stacked(answers: Iterable[tuple[int, int, Any]], rows: int) -> dict[str, Array]:

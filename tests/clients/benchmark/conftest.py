@@ -115,6 +115,10 @@ class ModelServer:
         return response
 
 
+# The headers that the REST side passes on as metadata.
+PASSED = ("Authorization", "X-Team")
+
+
 class RestDoor(http.server.BaseHTTPRequestHandler):
     """The REST API of the model server that it belongs to, as TensorFlow Serving writes it: for the types of this file."""
 
@@ -135,7 +139,7 @@ class RestDoor(http.server.BaseHTTPRequestHandler):
         request = messages.PredictRequest()
         request.inputs["x"].CopyFrom(tensors.to_field_proto(np.array(values["x"], np.float32)))
         request.inputs["c"].CopyFrom(tensors.to_field_proto(np.array([text.encode() for text in values["c"]], object)))
-        answer = self.server.call(calls.PREDICT, request)
+        answer = self.server.call(calls.PREDICT, request, [(name.lower(), self.headers[name]) for name in PASSED if name in self.headers])
         if not self._refused(answer):
             outputs = messages.PredictResponse.FromString(answer).outputs
             self._say(200, {"outputs": {name: tensors.to_array(tensor).tolist() for name, tensor in outputs.items()}})
@@ -161,9 +165,9 @@ def rest(server):
     """The address of the server's REST side."""
     channel = grpc.insecure_channel(server.address)
 
-    def call(method, request):
+    def call(method, request, metadata=()):
         try:
-            return channel.unary_unary(method)(request.SerializeToString(), timeout=20)
+            return channel.unary_unary(method)(request.SerializeToString(), timeout=20, metadata=metadata)
         except grpc.RpcError as error:
             return error
 

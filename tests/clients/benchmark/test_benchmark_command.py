@@ -169,15 +169,22 @@ def test_a_result_that_should_not_be_trusted_says_so_on_its_first_line(server, t
         (["-d", "TABLE", "-b", "many"], "invalid int value: 'many'"),
         (["-d", "TABLE", "--format", "criteo", "--columns", "a"], "not allowed with argument"),
         (["-d", "TABLE", "--batch-size", "1"], "unrecognized arguments: --batch-size"),
+        (["-d", "TABLE", "--rate", "10.."], "argument --rate: expected calls per second, or a ramp such as 100..5000, got '10..'"),
+        (["-d", "TABLE", "--concurrency", "1e3"], "argument --concurrency: expected a whole number, or a ramp such as 1..64, got '1e3'"),
+        (["-d", "TABLE", "-n", "5"], "got 10, which is the default"),
+        (["-d", "TABLE", "--expect", "TABLE"], "--expect: expected an NPZ file, as --save-answers and np.savez write it, got something"),
+        (["-d", "TABLE", "--save-answers", "no/such/answers.npz"], "--save-answers: expected a file that can be written in a folder"),
+        (["compare", "one.json"], "the following arguments are required: after; `tiphys-bench compare --help` lists the flags"),
         ([], "benchmark: -d/--data_file: expected a file of rows; or --generate"),
     ],
 )
 def test_bad_input_is_exit_code_2(server, table, arguments, message):
     arguments = [str(table) if word == "TABLE" else word for word in arguments]
-    code, out, err = finished(command("-s", server.address, *arguments))
+    place = [] if "compare" in arguments else ["-s", server.address]
+    code, out, err = finished(command(*place, *arguments))
     assert (code, out) == (2, "")
-    assert message in err.splitlines()[-1]
-    assert "Traceback" not in err
+    assert message in err
+    assert err.count("\n") == 1
     assert server.calls == 0
 
 
@@ -243,6 +250,30 @@ def test_ctrl_c_gives_the_result_so_far(server, table, until, tmp_path):
     assert record["accuracy"] == 0.5
 
 
+def test_ctrl_c_gives_the_result_of_all_processes_and_leaves_none(server, table, until):
+    """As a terminal does: the signal goes to every process of the group."""
+    words = ("-s", server.address, "-d", table, "-n", 1_000_000_000, "--concurrency", 2, "--processes", 2, "--transport", "wire")
+    process = command(*words, start_new_session=True)
+    until(lambda: server.calls > 100)
+    os.killpg(process.pid, signal.SIGINT)
+    code, out, err = finished(process)
+    assert (code, err) == (130, "")
+    told = re.match(r"NOT TO BE TRUSTED: interrupted after ([\d,]+) of 1,000,000,000 requests", out)
+    assert int(told[1].replace(",", "")) > 50
+    assert len(server.peers) == 2
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
+
+
+def test_ctrl_c_while_the_processes_start(server, table, until):
+    process = command("-s", server.address, "-d", table, "--concurrency", 2, "--processes", 2, start_new_session=True)
+    until(lambda: len(Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()) == 2)
+    os.killpg(process.pid, signal.SIGINT)
+    assert finished(process) == (130, "", "benchmark: interrupted before the first request\n")
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
+
+
 def test_ctrl_c_while_the_server_hangs(server, table, until):
     hanging = threading.Event()
     server.before_answer = lambda call: hanging.wait(60) if call == 50 else None
@@ -283,11 +314,16 @@ def test_a_bar_on_a_terminal(server, table):
     assert out.startswith("model ")
 
 
-def test_a_record_that_cannot_be_written_does_not_lose_the_figures(server, table):
-    code, out, err = finished(command("-s", server.address, "-d", table, "--json", "/dev/full"))
+@pytest.mark.parametrize("flag", ["--json", "--save-answers"])
+def test_a_file_that_cannot_be_written_does_not_lose_the_figures(server, table, tmp_path, flag):
+    """Through a link to a full device, both of which stay what they are."""
+    link = tmp_path / "full"
+    link.symlink_to("/dev/full")
+    code, out, err = finished(command("-s", server.address, "-d", table, flag, link))
     assert code == 2
     assert out.startswith("model ")
-    assert err == "benchmark: --json: the result could not be written to /dev/full: No space left on device\n"
+    assert err == f"benchmark: {flag}: the result could not be written to {link}: No space left on device\n"
+    assert (link.is_symlink(), link.is_char_device()) == (True, True)
 
 
 def test_standard_output_that_cannot_be_written(server, table, tmp_path):
@@ -295,6 +331,9 @@ def test_standard_output_that_cannot_be_written(server, table, tmp_path):
         code, _, err = finished(command("-s", server.address, "-d", table, "--json", tmp_path / "record.json", stdout=full))
     assert (code, err) == (2, "benchmark: standard output: the result could not be written: No space left on device\n")
     assert json.loads((tmp_path / "record.json").read_text())["measured"] == 30
+    with open("/dev/full", "w") as full:
+        code, _, err = finished(command("compare", tmp_path / "record.json", tmp_path / "record.json", stdout=full))
+    assert (code, err) == (2, "benchmark: standard output: the result could not be written: No space left on device\n")
 
 
 def test_the_clients_work_alone_and_without_tensorflow(server, table, tmp_path):

@@ -1,5 +1,7 @@
 """Each kind of load over each transport, against a real server that stalls, dies and comes back."""
 
+import contextlib
+import socket
 import threading
 import time
 
@@ -133,6 +135,69 @@ def test_a_server_that_dies_and_comes_back(server, measure, way, load, until):
     assert returned[0].calls > 10
     assert any(text.startswith("no call was answered for ") for text in result.warnings)
     assert result.requests >= server.calls + returned[0].calls
+
+
+class Relay:
+    """A way to a server that can cut one connection."""
+
+    def __init__(self, port):
+        self.port = port
+        self.links = []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self.listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):  # closed
+            while True:
+                link = (self.listener.accept()[0], socket.create_connection(("127.0.0.1", self.port)))
+                self.links.append(link)
+                for ends in (link, link[::-1]):
+                    threading.Thread(target=self._pass, args=ends, daemon=True).start()
+
+    @staticmethod
+    def _pass(source, target):
+        with contextlib.suppress(OSError):  # cut
+            while part := source.recv(65536):
+                target.sendall(part)
+        for end in (source, target):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def cut(self, number):
+        self.links[number][0].shutdown(socket.SHUT_RDWR)  # the other end follows
+
+    def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        for end in (end for link in self.links for end in link):
+            end.close()
+
+
+@pytest.mark.parametrize("way", ["grpc", "wire"])
+def test_one_connection_of_several_is_lost(server, table, way):
+    """It has a call in flight, which fails; the others go on, and all calls of the run are made."""
+    relay = Relay(server.port)
+    cut = []
+
+    def wait(call):
+        if call == 60:
+            time.sleep(0.3)  # meanwhile each of the connections has a call in flight
+            cut.append(len(relay.links))
+            relay.cut(-1)
+        elif call == 61:
+            time.sleep(0.3)
+
+    server.before_answer = wait
+    try:
+        result = run(Settings(table, relay.address, transport=way, num_iteration=200, warm_up_iteration=0, concurrency=4, connections=4))
+    finally:
+        relay.close()
+    assert cut[0] >= 4
+    assert set(result.failed) <= {"UNAVAILABLE", "CANCELLED"}
+    assert 1 <= sum(result.failed.values()) <= 20
+    assert result.measured == 200 - sum(result.failed.values())
+    assert f"{sum(result.failed.values())} of 200 requests failed" in result.warnings[0]
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -55,6 +55,26 @@ def test_a_sweep(server, table, tmp_path, capsys):
     assert not re.search(r"(src|href)=|url\(|@import|<script", page)
 
 
+def test_a_sweep_whose_server_dies_has_a_cell_that_says_so(server, table):
+    """It dies within the second run of three."""
+    server.takes_s = 0.002
+
+    def tell(settings, said):
+        return lambda done: server.stop() if said.startswith("2 of 3") and done > 5 else None
+
+    base = Settings(table, server.address, duration_s=0.5, warm_up_iteration=0)
+    whole, broken, missing = sweep.sweep(sweep.combinations(base, ["batch=1,2,5"]), tell)
+    assert whole.result.failed == {}
+    assert broken.result.measured > 0
+    assert set(broken.result.failed) <= {"UNAVAILABLE", "CANCELLED"}
+    assert (missing.result, "no server answers there by gRPC" in missing.why) == (None, True)
+    told = sweep.text([whole, broken, missing])
+    assert re.search(r"^NOT TO BE TRUSTED \(batch 2\): .*requests failed", told, re.M)
+    assert re.search(r"^not measured \(batch 5\): .*no server answers there", told, re.M)
+    assert re.search(r"^ +5 +- +- +- +- +-$", told, re.M)
+    assert sweep.as_record([whole, broken, missing])["unmeasured"] == [{"setting": {"batch": 5}, "why": missing.why}]
+
+
 @pytest.mark.parametrize(
     ("axes", "expected"),
     [
