@@ -40,8 +40,16 @@ def value(text: str, variables: Mapping[str, Any]) -> Any:
 
 def value_in(text: str, env: Mapping[str, Any]) -> Any:
     """The value of an expression in an environment made by `environment`. Raises EvaluationError."""
+    return _carried_out(text, _compiled(text, env), env)
+
+
+def _compiled(text: str, env: Mapping[str, Any]) -> Node:
     node = parser.parse(text, frozenset(env))
     types.kind(node, env, ())
+    return node
+
+
+def _carried_out(text: str, node: Node, env: Mapping[str, Any]) -> Any:
     try:
         return _Evaluation(env).of(node)
     except RecursionError:
@@ -49,8 +57,16 @@ def value_in(text: str, env: Mapping[str, Any]) -> Any:
 
 
 def truth(text: str, variables: Mapping[str, Any]) -> bool:
-    """The value of an expression that must be true or false. Raises EvaluationError."""
-    result = value(text, variables)
+    """The value of an expression that must be true or false. Raises EvaluationError.
+
+    As Argo does, the message names the expression where it could be compiled: a retry may look for words of it in `lastRetry.message`.
+    """
+    env = environment(variables)
+    node = _compiled(text, env)
+    try:
+        result = _carried_out(text, node, env)
+    except EvaluationError as error:
+        raise EvaluationError(f"unable to evaluate expression '{text}': {error}") from None
     if not isinstance(result, bool):
         raise EvaluationError(f"unable to cast expression result '{gotext.plain(result)}' to bool: {text}")
     return result

@@ -52,7 +52,7 @@ def test_what_a_text_becomes(text: str, expected: str) -> None:
         ("{{anything}}", tags.everything, "failed to resolve {{anything}}"),
         ("{{=1 + 'a'}}", tags.earlier_nodes, "mismatched types"),
         ("{{=asInt('x')}}", tags.everything, "whole number"),
-        ("{{steps.a.outputs.parameters.gone}}", tags.nothing, "there is no default"),
+        ("{{steps.a.outputs.parameters.gone}}", tags.nothing, "with no default"),
         ("{{workflow.name", tags.nothing, "Cannot find end tag"),
     ],
 )
