@@ -1,15 +1,16 @@
-"""Random workflows, damaged at random, are outlined or refused with a clear error: no input ends in a stack trace."""
+"""Workflows damaged at random are outlined or refused with a clear error, and checked: no input ends in a stack trace."""
 
 from __future__ import annotations
 
 import copy
 import random
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from pipelines import local
+from pipelines import check, local
 from tests.fidelity import generator
 
 _VALUES: tuple[Any, ...] = (
@@ -31,6 +32,11 @@ _VALUES: tuple[Any, ...] = (
     "é\x00",
     [[]],
 )
+
+CHECKOUT = Path(__file__).parents[2]
+# The project's own: what it compiles, and what its tests have for the checker, most of it with one mistake already.
+OWN = sorted([*(CHECKOUT / "kustomize" / "base").glob("*.yaml"), *(CHECKOUT / "tests" / "pipelines").rglob("*.yaml")])
+_TEXTS = ("", "{{item}}", "{{=1 +}}", "- a", "x: ", "[", "null", "{{steps.a.outputs.result}}", "&a", "0", "true", '"{{"')
 
 
 def _places(value: Any) -> list[tuple[Any, Any]]:
@@ -82,3 +88,39 @@ def test_a_damaged_text_is_read_or_refused(seed: int) -> None:
                 ("", "\n", ":", "-", "{", "}", "'", '"', "&a", "*a", "#", "\t", "é", "|", "!")
             )
         assert _look("\n" + "".join(text))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_damaged_lines_of_the_project_s_own_files_are_checked_and_outlined_or_refused(seed: int, tmp_path: Path) -> None:
+    chance = random.Random(seed)
+    for _ in range(40):
+        path = chance.choice(OWN)
+        lines = path.read_text().splitlines()
+        for _ in range(chance.randint(1, 3)):
+            _damage(chance, lines)
+        text = "\n".join(lines)
+        (tmp_path / "damaged.yaml").write_text(text)
+        for finding in check.check([check.Source("damaged.yaml", text)]):
+            assert finding.message
+        try:
+            workflow, objects = local.load_with(tmp_path / "damaged.yaml")
+            local.outline(workflow, objects=objects)
+        except local.RunnerError as error:
+            assert str(error)
+
+
+def _damage(chance: random.Random, lines: list[str]) -> None:
+    """Change one line: another value, another depth, gone, or in another's place."""
+    place, other = chance.randrange(len(lines)), chance.randrange(len(lines))
+    line = lines[place]
+    kind = chance.randrange(5)
+    if kind == 0 and len(lines) > 1:
+        del lines[place]
+    elif kind == 1:
+        lines[place] = lines[other]
+    elif kind == 2:
+        lines[place] = line[2:] if line.startswith("  ") and chance.random() < 0.5 else f"  {line}"
+    elif kind == 3:
+        lines[place] = f"{line.partition(':')[0]}: {lines[other].partition(':')[2].strip()}"
+    else:
+        lines[place] = f"{line.partition(':')[0]}: {chance.choice(_TEXTS)}"
