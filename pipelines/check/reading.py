@@ -166,9 +166,8 @@ class _Reading:
                     Problem("duplicate-key", (*path, key), f"the key {key!r} is there twice; only one of them counts", fix)
                 )
             members[key] = inner
-            if value is not None:
-                result[key] = value
-        return {**merged, **result}
+            result[key] = value
+        return {key: value for key, value in {**merged, **result}.items() if value is not None}
 
     def _merge(self, value: Any, place: Place, merged: dict[str, Any], members: dict[str, Place]) -> None:
         for one, where in zip(value, place.items, strict=True) if isinstance(value, list) else [(value, place)]:

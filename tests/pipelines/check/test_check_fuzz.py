@@ -117,3 +117,8 @@ def test_hostile_yaml_is_a_finding(text: str, expected: str) -> None:
     [finding] = check.check([check.Source("hostile.yaml", text)])
     assert finding.rule == "no-yaml"
     assert re.search(expected, finding.message)
+
+
+@pytest.mark.parametrize("spec", ["templates:\n  - name: a\n  templates:", "<<: {templates: [{name: a}]}\n  templates:"])
+def test_a_key_that_is_there_again_with_nothing_is_looked_at(spec: str) -> None:
+    _look(f"apiVersion: argoproj.io/v1alpha1\nkind: Workflow\nmetadata: {{name: a}}\nspec:\n  {spec}\n")
