@@ -27,7 +27,11 @@ def lines(workflow: Mapping[str, Any], known: Known) -> Iterator[str]:
 def _holder(spec: Mapping[str, Any], holder: Mapping[str, Any], known: Known, around: tuple[str, ...], more: str) -> Iterator[str]:
     """A step, a task or the workflow's own call, with what is inside it."""
     indent = "  " * len(around)
-    template = templates.find(spec, holder)
+    try:
+        template = templates.find(spec, holder)
+    except EvaluationError:  # its name is known when the step begins: what is wrong before that has been refused
+        yield f"{indent}{holder['name']} -> {holder.get('template')} (the template is known when the step begins)"
+        return
     name = str(template.get("name", ""))
     called = f" -> {name.rpartition('/')[2]}" if name not in ("", holder["name"]) else ""
     decided = _condition(holder, known)

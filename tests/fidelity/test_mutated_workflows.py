@@ -124,3 +124,11 @@ def _damage(chance: random.Random, lines: list[str]) -> None:
         lines[place] = f"{line.partition(':')[0]}: {lines[other].partition(':')[2].strip()}"
     else:
         lines[place] = f"{line.partition(':')[0]}: {chance.choice(_TEXTS)}"
+
+
+def test_a_template_that_is_known_only_later_is_outlined() -> None:
+    call = {"name": "a", "template": "{{item}}", "withItems": ["plain"]}
+    templates = [{"name": "main", "steps": [[call]]}, {"name": "plain", "suspend": {"duration": "0"}}]
+    spec = {"entrypoint": "main", "templates": templates}
+    workflow = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "metadata": {"name": "w"}, "spec": spec}
+    assert "a -> {{item}} (the template is known when the step begins)" in _look(workflow)
