@@ -102,11 +102,16 @@ def test_damaged_lines_of_the_project_s_own_files_are_checked_and_outlined_or_re
         (tmp_path / "damaged.yaml").write_text(text)
         for finding in check.check([check.Source("damaged.yaml", text)]):
             assert finding.message
-        try:
-            workflow, objects = local.load_with(tmp_path / "damaged.yaml")
-            local.outline(workflow, objects=objects)
-        except local.RunnerError as error:
-            assert str(error)
+        assert _outlined(tmp_path / "damaged.yaml")
+
+
+def _outlined(file: Path) -> str:
+    """What is said of a file's workflow."""
+    try:
+        workflow, objects = local.load_with(file)
+        return "\n".join(local.outline(workflow, objects=objects))
+    except local.RunnerError as error:
+        return str(error)
 
 
 def _damage(chance: random.Random, lines: list[str]) -> None:

@@ -16,7 +16,6 @@ from typing import Any
 
 import pytest
 
-from pipelines import local
 from pipelines.local import engine, leaves, turns
 from pipelines.local.calls import Attempt
 from pipelines.local.nodes import Node
