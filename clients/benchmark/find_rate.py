@@ -26,6 +26,7 @@ _HALVINGS = 4
 # A client that is later than this share of the limit is part of what was measured.
 _LATE = 0.1
 _NS_PER_MS = 1e6
+_HELP = "try --processes, --transport wire, or a machine with less other work"
 _NONE = "none that was tried, down to a sixteenth of the first"
 
 
@@ -44,6 +45,11 @@ class Trial:
     def holds(self) -> bool:
         """Whether all objectives were met, at the rate that was asked for."""
         return bool(self.verdicts) and all(verdict.met for verdict in self.verdicts) and not self.by_client
+
+    @property
+    def is_undecided(self) -> bool:
+        """Whether nothing but the client's lateness speaks against the rate."""
+        return self.by_client and bool(self.verdicts) and all(verdict.met for verdict in self.verdicts)
 
 
 @dataclass(frozen=True)
@@ -138,7 +144,11 @@ def _confirmed(search: _Search, rate: float | None) -> Found:
         if search.attempt(rate, confirming=True).holds:
             return Found(float(f"{rate:.3g}"), _limit(search, rate), tuple(search.trials))
         rate *= _LOWER
-    return Found(None, _NONE if rate is None else "no rate that was tried held in the confirming run", tuple(search.trials))
+    if any(trial.is_undecided for trial in search.trials):
+        why = f"the client, not the server, was the limit: {_HELP}"
+    else:
+        why = _NONE if rate is None else "no rate that was tried held in the confirming run"
+    return Found(None, why, tuple(search.trials))
 
 
 def _limit(search: _Search, rate: float) -> str:
@@ -147,7 +157,7 @@ def _limit(search: _Search, rate: float) -> str:
         return f"no higher rate was tried, {MOST_TRIALS} runs are the most"
     nearest = min(above, key=lambda trial: trial.rate)
     if nearest.by_client:
-        return f"the client, not the server, was the limit at {figure(nearest.rate)} requests/s: try --processes, or --transport wire"
+        return f"the client, not the server, was the limit at {figure(nearest.rate)} requests/s: {_HELP}"
     missed = next((str(verdict) for verdict in nearest.verdicts if not verdict.met), nearest.why)
     return f"at {figure(nearest.rate)} requests/s: {missed}"
 
@@ -187,7 +197,8 @@ def _line(trial: Trial) -> str:
         late = f"; sent late: p99 {trial.result.figures.lateness.quantile_ns(0.99) / _NS_PER_MS:.3g} ms"
     said = "; ".join(map(str, trial.verdicts)) or trial.why
     word = "confirm" if trial.confirming else "trial"
-    return f"{word:<12}{figure(trial.rate)} requests/s: {'holds' if trial.holds else 'does not hold'}: {said}{late}"
+    verdict = "holds" if trial.holds else "the client was too late to say" if trial.is_undecided else "does not hold"
+    return f"{word:<12}{figure(trial.rate)} requests/s: {verdict}: {said}{late}"
 
 
 def cells(found: Found) -> list[Cell]:

@@ -100,6 +100,11 @@ def _explained(settings: Settings, failure: Failure, versions: str = "") -> str:
         )
     elif settings.is_tls and any(word in failure.details for word in ("TLS", "SSL", "Tls", "certificate")):
         what, advice = "no TLS there that this client trusts", "leave out --tls for a server without it, or mend --ca, --cert and --key"
+    elif settings.is_tls and failure.status == "UNAVAILABLE":
+        what, advice = (
+            "no server answers there by {way} with TLS",
+            "start it, or mend -s/--server; one that asks for the client's certificate needs --cert and --key",
+        )
     elif failure.status == "RESOURCE_EXHAUSTED" and settings.max_message_bytes is not None:
         what, advice = "what the server says of model {model} is larger than --max-message-size allows", "raise it"
     names = {

@@ -151,6 +151,7 @@ class Queue:
         ("p99<20ms", 1e9, 330, 460, "at "),
         ("p99<1us", 1e9, None, None, "none that was tried"),
         ("p99<20ms", 150, 120, 150, "the client, not the server, was the limit at "),
+        ("p99<20ms", 1, None, None, "the client, not the server, was the limit: try --processes"),
     ],
 )
 def test_the_highest_rate_is_found(monkeypatch, objective, client_limit, least, most, why):
