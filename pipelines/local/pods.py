@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -88,16 +87,21 @@ def is_missing(command: str, own: Mapping[str, str], working_folder: str) -> boo
 
 
 def has_mounts(folder: Path) -> bool:
-    """Whether this machine lets a process have a root of its own; tried in a folder."""
-    with tempfile.TemporaryDirectory(prefix=".root-", dir=folder) as tried:
-        place = Path(tried, "place")
-        place.mkdir()
-        try:
-            root = mounts.Root(Path(tried, "root"), {})
-        except OSError:
-            return False
+    """Whether this machine lets a process have a root of its own; tried in a folder that nobody else tries it in.
+
+    What is made for that has one name, so that the next one to try clears up after one that was killed.
+    """
+    tried = folder / ".root"
+    place = tried / "place"
+    place.mkdir(parents=True, exist_ok=True)
+    try:
+        root = mounts.Root(tried / "root", {})
         command = [*_PROGRAM, root.root, str(place), json.dumps(root.rows)]
         return subprocess.run(command, stderr=subprocess.DEVNULL, check=False).returncode == 0
+    except OSError:
+        return False
+    finally:
+        shutil.rmtree(tried, ignore_errors=True)
 
 
 class Launcher:

@@ -71,7 +71,7 @@ def _end(process: subprocess.Popen[str]) -> tuple[int, str]:
 
 
 def _status(tmp_path: Path) -> dict[str, Any]:
-    (folder,) = [path for path in (tmp_path / "workspace" / "runs").iterdir() if path.is_dir()]
+    (folder,) = [path for path in (tmp_path / "workspace" / "runs").iterdir() if path.is_dir() and not path.name.startswith(".")]
     return local.read_status(folder)
 
 
@@ -162,6 +162,12 @@ def test_a_killed_runner_takes_its_pods_along(shapes: Any, start: Start, tmp_pat
     process.kill()
     _end(process)
     assert not any(map(running, _children(tmp_path)))
+
+
+def test_what_a_killed_runner_tried_is_cleared_up_by_the_next(shapes: Any, run: Any, tmp_path: Path) -> None:
+    (tmp_path / "workspace" / "runs" / ".root" / "root" / "etc").mkdir(parents=True)
+    run(shapes.workflow(shapes.shell("main", "true")))
+    assert [path.name for path in (tmp_path / "workspace" / "runs").iterdir() if path.is_dir() and path.name.startswith(".")] == []
 
 
 def test_two_at_once_in_one_workspace_are_refused(shapes: Any, start: Start, tmp_path: Path) -> None:
