@@ -25,7 +25,7 @@ run: setup ## data -> train -> serve -> benchmark on this machine; ARGS="-p TARG
 
 test: setup lint ## all tests that need no cluster
 	@mkdir -p .tmp
-	TMPDIR=$(CURDIR)/.tmp $(python) -m pytest --basetemp=.tmp/pytest -n 2 --dist loadfile -m "not e2e" $(ARGS)
+	TMPDIR=$(CURDIR)/.tmp $(python) -m pytest --basetemp=.tmp/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not e2e" $(ARGS)
 
 e2e: setup ## the tests on a cluster (KUBECONFIG)
 	@mkdir -p .tmp

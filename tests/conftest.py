@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
+# Folders whose files take minutes, the longest first.
+LONG = ("whole", "fidelity", "training")
 CENSUS = Path(__file__).parents[2] / "shared" / "data" / "census"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first, so that at the end no worker is left with one while the others have none."""
+    items.sort(key=lambda item: next((place for place, folder in enumerate(LONG) if folder in item.path.parts), len(LONG)))
 
 
 @pytest.fixture(scope="session")
