@@ -239,6 +239,9 @@ class Processes:
     def close(self) -> None:
         """See Executor."""
         self._launcher.close()
+        if self._place:
+            with contextlib.suppress(OSError):  # of a run that is gone with its folder
+                os.rmdir(self._place)
 
     def _environment(self, pod: Pod) -> dict[str, str]:
         """The runner's variables under the container's; those that name folders which it cannot write are left out."""

@@ -28,8 +28,8 @@ def fields(message):
     }
 
 
-# Published in session_bundle_config.proto, which tensorflow-serving-api does not contain.
-NOT_IN_THE_STUBS = {"tensorflow.serving.BatchingParameters"}
+# Published in session_bundle_config.proto, monitoring_config.proto and ssl_config.proto, which tensorflow-serving-api does not contain.
+NOT_IN_THE_STUBS = {f"tensorflow.serving.{name}" for name in ("BatchingParameters", "MonitoringConfig", "PrometheusConfig", "SSLConfig")}
 
 
 @pytest.mark.parametrize("name", sorted(messages._MESSAGES.keys() - NOT_IN_THE_STUBS))

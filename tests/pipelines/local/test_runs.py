@@ -546,7 +546,6 @@ def test_templates_take_defaults_and_may_be_written_in_place(shapes: Any, run: A
     ("step", "phase", "message"),
     [
         ({"when": "{{steps.a.outputs.parameters.o}} == x"}, "Error", "put texts in quotes"),
-        ({"when": "{{steps.nobody.outputs.result}} == x"}, "Error", "failed to resolve"),
         ({"withParam": "{{steps.a.outputs.parameters.o}}"}, "Error", "JSON list"),
         ({"arguments": {"parameters": [{"name": "x", "value": "{{=asInt(steps.a.outputs.parameters.o)}}"}]}}, "Error", "whole number"),
     ],

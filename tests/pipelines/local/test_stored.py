@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import os
 import subprocess
@@ -85,9 +86,9 @@ def place() -> Iterator[tuple[dict[str, Any], list[dict[str, Any]], str]]:
         address = urllib.parse.urlsplit(os.environ["TEST_S3_ENDPOINT"])
         from boto3 import client
 
-        client("s3", endpoint_url=address.geturl(), aws_access_key_id=held["key"], aws_secret_access_key=held["secret"]).create_bucket(
-            Bucket="local-runner"
-        )
+        s3 = client("s3", endpoint_url=address.geturl(), aws_access_key_id=held["key"], aws_secret_access_key=held["secret"])
+        with contextlib.suppress(s3.exceptions.BucketAlreadyOwnedByYou):
+            s3.create_bucket(Bucket="local-runner")
         told = {"endpoint": address.netloc, "bucket": "local-runner", "insecure": address.scheme == "http", **references}
         yield told, [{**OBJECT, "stringData": held}], prefix
         return

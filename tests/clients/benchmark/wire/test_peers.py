@@ -59,6 +59,13 @@ class Peer:
         self._octets = self._octets[len(frames.PREFACE) :]
         self.send(frames.settings_frame([]))
 
+    def finish(self, octets):
+        """Send the last, and read what still comes: a socket closed over unread octets takes back what it has sent."""
+        self.send(octets)
+        self._socket.shutdown(socket.SHUT_WR)
+        while self._socket.recv(1 << 16):
+            pass
+
     def requests(self):
         """The stream of each request when it has ended, until the client goes away."""
         while True:
@@ -142,7 +149,7 @@ def answering(wire, count=None, then=None):
 
 MOVING = {
     "GOAWAY": (lambda number, peer, stream: peer.send(goaway(stream - 2)), []),
-    "GOAWAY, then gone at once": (lambda number, peer, stream: peer.send(goaway(stream - 2, Code.INTERNAL_ERROR, b"bye")), []),
+    "GOAWAY, then gone at once": (lambda number, peer, stream: peer.finish(goaway(stream - 2, Code.INTERNAL_ERROR, b"bye")), []),
     "a stream refused": (lambda number, peer, stream: peer.send(rst(stream, Code.REFUSED_STREAM)) or number < 1, []),
 }
 
