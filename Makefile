@@ -23,9 +23,10 @@ $(VENV)/ready: requirements.txt
 run: setup ## data -> train -> serve -> benchmark on this machine; ARGS="-p TARGET_ACCURACY=0.8 --keep-serving"
 	$(python) -m pipelines run train-and-serve $(ARGS)
 
+# Three workers on two processors, because many tests wait (for a server, for a backoff) and use none.
 test: setup lint ## all tests that need no cluster
 	@mkdir -p .tmp
-	TMPDIR=$(CURDIR)/.tmp $(python) -m pytest --basetemp=.tmp/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not e2e" $(ARGS)
+	TMPDIR=$(CURDIR)/.tmp $(python) -m pytest --basetemp=.tmp/pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not e2e" $(ARGS)
 
 e2e: setup ## the tests on a cluster (KUBECONFIG)
 	@mkdir -p .tmp
