@@ -108,8 +108,12 @@ class _Reader:
             return inner
         if token.kind in VALUES:
             self.position += 1
-            return lambda: token.value
+            return functools.partial(self._accessed, token.value) if token.kind == "accessor" else lambda: token.value
         raise EvaluationError(f"Invalid 'when' expression '{self._text}': unexpected '{token.value}'")
+
+    def _accessed(self, word: str) -> Any:
+        named = word.partition(".")[0]
+        raise EvaluationError(f"Failed to evaluate 'when' expresion '{self._text}': No parameter '{named}' found.")
 
     def _prefixed(self, prefix: str, operand: Callable[[], Any]) -> Callable[[], Any]:
         def prefixed() -> Any:

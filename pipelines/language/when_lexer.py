@@ -26,7 +26,8 @@ _SYMBOLS = {
     **dict.fromkeys(("==", "!=", ">", "<", ">=", "<=", "=~", "!~", "in"), "comparator"),
     **dict.fromkeys(("?", ":", "??"), "ternary"),
 }
-VALUES = {"number", "bool", "string"}
+# An accessor is a word such as v1.0: it would be a field of a parameter, and `when` has no parameters.
+VALUES = {"number", "bool", "string", "accessor"}
 _AFTER_VALUE = {"modifier", "comparator", "logical", "close", "ternary", "separator"}
 _AFTER_OPERATOR = VALUES | {"prefix", "open", "close"}
 _NEXT = {
@@ -35,7 +36,7 @@ _NEXT = {
     "close": _AFTER_VALUE | VALUES | {"open"},
     **dict.fromkeys(VALUES, _AFTER_VALUE),
     **dict.fromkeys(("modifier", "comparator", "logical"), _AFTER_OPERATOR),
-    "prefix": {"number", "bool", "string", "open", "close"},
+    "prefix": VALUES | {"open", "close"},
     "ternary": VALUES | {"prefix", "open", "separator"},
     "separator": VALUES | {"prefix", "open"},
 }
@@ -131,8 +132,12 @@ def _word(text: str, position: int) -> tuple[Token, int]:
     if word in ("in", "IN"):
         return Token("comparator", "in"), end
     if "." in word:
-        what = f"Hanging accessor on token '{word}'" if word.endswith(".") else f"Unable to access unexported field in token '{word}'"
-        raise EvaluationError(f"Invalid 'when' expression '{text}': {what}; put it in quotes")
+        fields = word.split(".")[1:]
+        hidden = next((field for field in fields if field[:1].upper() != field[:1]), None)
+        if word.endswith(".") or hidden is not None:
+            why = f"Hanging accessor on token '{word}'" if word.endswith(".") else f"Unable to access unexported field in token '{word}'"
+            raise EvaluationError(f"Invalid 'when' expression '{text}': {why}; put it in quotes")
+        return Token("accessor", word), end
     return Token("string", word), end
 
 

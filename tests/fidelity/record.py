@@ -95,7 +95,7 @@ def save(record: dict[str, Any]) -> None:
 
 def prepare(objects: Iterable[Document]) -> None:
     """The namespace, its rights, the secret of the artifact repository, and what the examples refer to."""
-    if NAMESPACE not in kubectl("get", "namespaces", "-o", "name"):
+    if f"namespace/{NAMESPACE}" not in kubectl("get", "namespaces", "-o", "name").split():
         kubectl("create", "namespace", NAMESPACE)
     secrets = json.loads(kubectl("get", "secrets", "-n", "default", "-o", "json"))["items"]
     copied = [

@@ -73,7 +73,7 @@ def test_the_summary_says_what_is_served_how_fast_and_where_the_evidence_lies(ce
 
 def test_each_step_is_told_with_its_time(census_run: Done) -> None:
     for step in ("download", "prepare", "train", "export", "validate", "deploy", "benchmark"):
-        assert re.search(rf"{step}(\(0\))?: done in [\d.]+ s", census_run.err), step
+        assert re.search(rf"{step}(\(0\))?: done in (\d+ min )?[\d.]+ s", census_run.err), step
 
 
 def test_nothing_is_written_outside_the_workspace(census_run: Done) -> None:

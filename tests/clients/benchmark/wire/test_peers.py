@@ -148,7 +148,7 @@ def answering(wire, count=None, then=None):
 
 
 MOVING = {
-    "GOAWAY": (lambda number, peer, stream: peer.send(goaway(stream - 2)), []),
+    "GOAWAY": (lambda number, peer, stream: peer.finish(goaway(stream - 2)), []),
     "GOAWAY, then gone at once": (lambda number, peer, stream: peer.finish(goaway(stream - 2, Code.INTERNAL_ERROR, b"bye")), []),
     "a stream refused": (lambda number, peer, stream: peer.send(rst(stream, Code.REFUSED_STREAM)) or number < 1, []),
 }
@@ -190,6 +190,7 @@ def never(number, peer):
 
 def hangs_up(number, peer):
     peer.start()
+    peer.finish(b"")
 
 
 def leaves(number, peer):
