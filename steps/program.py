@@ -86,18 +86,18 @@ def run(program: Program, verb: str, environ: Mapping[str, str], keep: int) -> i
     def forward(number: int, _frame: FrameType | None) -> None:
         stopped.append(number)
         if child is not None:
-            _stop(child)
+            _stop(child, group)
 
-    before = {number: signal.signal(number, forward) for number in _STOPS}
-    try:
-        child = _start(program, verb, environ, keep)
-        if stopped:
-            _stop(child)
-        with _guarded(child.pid):
+    with _guarded_group() as group:
+        before = {number: signal.signal(number, forward) for number in _STOPS}
+        try:
+            child = _start(program, verb, environ, keep, group)
+            if stopped:
+                _stop(child, group)
             code = child.wait()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
     code = code if code >= 0 else 128 - code
     if stopped and code not in (contract.DONE, contract.BELOW_TARGET, contract.BUDGET_SPENT):
         if signal.SIGINT in stopped:
@@ -116,7 +116,7 @@ def ended(program: Program, verb: str, code: int) -> contract.StepError:
     )
 
 
-def _start(program: Program, verb: str, environ: Mapping[str, str], keep: int) -> subprocess.Popen[bytes]:
+def _start(program: Program, verb: str, environ: Mapping[str, str], keep: int, group: int) -> subprocess.Popen[bytes]:
     command = program.command(verb)
     try:
         return subprocess.Popen(
@@ -125,7 +125,7 @@ def _start(program: Program, verb: str, environ: Mapping[str, str], keep: int) -
             env=dict(environ),
             stdin=subprocess.DEVNULL,
             pass_fds=[keep],
-            process_group=0,
+            process_group=group,
             preexec_fn=_die_with_parent(),
         )
     except OSError as error:
@@ -134,33 +134,34 @@ def _start(program: Program, verb: str, environ: Mapping[str, str], keep: int) -
         ) from None
 
 
-def _stop(child: subprocess.Popen[bytes]) -> None:
+def _stop(child: subprocess.Popen[bytes], group: int) -> None:
     """SIGTERM to the child's whole group: a shell hands no signal on to what it runs."""
     if child.returncode is None:
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGTERM)
+            os.killpg(group, signal.SIGTERM)
 
 
 @contextlib.contextmanager
-def _guarded(group: int) -> Iterator[None]:
-    """While the block runs, a process waits that kills the group once this step is gone: a shell's children do not die with it."""
-    watch = "read -r line || kill -s KILL -- -$0"
+def _guarded_group() -> Iterator[int]:
+    """A process group for the program, whose leader kills it once this step is gone: a shell's children do not die with it.
+
+    The leader stands before the program begins, so that there is no instant at which a child of the program is unguarded.
+    """
+    watch = "trap '' TERM INT; echo; read -r line || kill -s KILL 0"
     guard = subprocess.Popen(
-        ["/bin/sh", "-c", watch, str(group)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
+        ["/bin/sh", "-c", watch], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, process_group=0
     )
     try:
-        yield
+        assert guard.stdout is not None
+        guard.stdout.readline()  # its traps are set
+        yield guard.pid
     finally:
         guard.kill()
         guard.communicate()
 
 
 def _die_with_parent() -> Callable[[], None] | None:
-    """What the child does first, so that it never outlives a step that was killed, not even before the guard stands (Linux only)."""
+    """What the child does first, so that it dies with a step that was killed at once (Linux only)."""
     if sys.platform != "linux":
         return None
     prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
