@@ -3,9 +3,10 @@
 python benchmarks/client.py [SECONDS] [ROUNDS]
 
 The client has the first core, the server (benchmarks/constant_server, built by go) another. A request has one row of 39 columns.
-The peers: the script that people write (a stub, a built message, one call after the other, the mean), the same by grpc.aio with 32
-callers, and ghz where it is on the path (`go install github.com/bojand/ghz/cmd/ghz@latest`). All run once in each round; a figure
-is the median of the rounds, a ratio the median of the rounds' ratios, because a machine's speed changes while this runs.
+The peers: the script that people write (a stub, one call after the other, the mean), with one message for all calls and with a
+message for each, built by TensorFlow's make_tensor_proto; grpc.aio with 32 callers; and ghz where it is on the path (`go install
+github.com/bojand/ghz/cmd/ghz@latest`). All run once in each round; a figure is the median of the rounds, a ratio the median of the
+rounds' ratios, because a machine's speed changes while this runs.
 """
 
 from __future__ import annotations
@@ -22,13 +23,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import IO, Any, NamedTuple
 
 ROOT = Path(__file__).parents[1]
 COLUMNS = 39
 IN_FLIGHT = 32
 STALL = ("--rate", "1000", "--duration", "10", "-w", "0")
-NAIVE = "script, 1 in flight"
+NAIVE = "script, 1 in flight, one message for all"
+BUILT = "script, 1 in flight, a message for each"
+# What a client that speaks gRPC with arrays has to load, and what one with TensorFlow's messages loads.
+LOADED = {
+    "grpcio, numpy and protobuf": "import grpc, numpy, google.protobuf.any_pb2",
+    "TensorFlow's messages": "import grpc, tensorflow; from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc",
+}
 CLOSED = ("--concurrency", str(IN_FLIGHT))
 PROTO = """syntax = "proto3"; package tensorflow.serving;
 message Message {} service PredictionService { rpc Predict(Message) returns (Message); }"""
@@ -44,23 +51,31 @@ def main(seconds: float, rounds: int) -> None:
         subprocess.run([go, "build", "-o", folder / "server", "."], cwd=Path(__file__).parent / "constant_server", check=True)
         on(cores[0], sys.executable, __file__, "files", str(folder))
         found: dict[str, list[float]] = {}
-        with serving(folder, cores[1]) as address:
+        starts: dict[str, list[Start]] = {}
+        with serving(folder, cores[1]) as (address, _):
             for _ in range(rounds):
                 for name, rate in one_round(folder, cores[0], address, seconds).items():
                     found.setdefault(name, []).append(rate)
-            starts = [start(folder, cores[0], address) for _ in range(rounds + 2)]
-        with serving(folder, cores[1], "-stall", "200ms", "-every", "1s") as address:
+        with serving(folder, cores[1]) as (address, server):
+            for _ in range(rounds + 2):
+                for way in ("grpc", "wire"):
+                    starts.setdefault(f"this client by {way}", []).append(start(folder, cores[0], address, way, server))
+                for name, imports in LOADED.items():
+                    starts.setdefault(f"loading {name}", []).append(ended(cores[0], imports))
+        with serving(folder, cores[1], "-stall", "200ms", "-every", "1s") as (address, _):
             stalled = {way: client(folder, cores[0], address, "--transport", way, *STALL) for way in ("grpc", "wire")}
     show(found, starts, stalled)
 
 
-def show(found: dict[str, list[float]], starts: list[tuple[float, float, float]], stalled: dict[str, Any]) -> None:
+def show(found: dict[str, list[float]], starts: dict[str, list[Start]], stalled: dict[str, Any]) -> None:
     print(f"{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}; calls/s of one core")
     for name, rates in found.items():
-        ratio = median(rate / naive for rate, naive in zip(rates, found[NAIVE], strict=True))
-        print(f"{name:<44}{median(rates):>10,.0f}/s   {ratio:5.1f} x the script")
-    wall_s, work_s, memory_mb = (min(values) for values in zip(*starts, strict=True))
-    print(f"a run of one request, from start to end: {wall_s:.2f} s, {work_s:.2f} s of the processor's, {memory_mb:.0f} MB")
+        ratios = (median(rate / peer for rate, peer in zip(rates, found[script], strict=True)) for script in (NAIVE, BUILT))
+        print("{:<44}{:>10,.0f}/s   {:5.1f} x and {:5.1f} x the scripts".format(name, median(rates), *ratios))
+    print("seconds to the first request (loading: to the end) and megabytes, the least and the median of the runs")
+    for name, parts in starts.items():
+        seconds, memory = ([getattr(part, field) for part in parts] for field in Start._fields)
+        print(f"{name:<44}{min(seconds):6.2f} s {median(seconds):6.2f} s {min(memory):6.0f} MB {median(memory):6.0f} MB")
     for way, record in stalled.items():
         latency = record["latency_ms"]
         print(
@@ -77,6 +92,7 @@ def one_round(folder: Path, core: int, address: str, seconds: float) -> dict[str
     }
     rates = {
         NAIVE: float(on(core, sys.executable, __file__, "script", str(folder), address, str(seconds))),
+        BUILT: float(on(core, sys.executable, __file__, "building_script", str(folder), address, str(seconds))),
         f"grpc.aio, {IN_FLIGHT} in flight": float(on(core, sys.executable, __file__, "aio", str(folder), address, str(seconds))),
     }
     for name, flags in asked.items():
@@ -105,26 +121,44 @@ def client(folder: Path, core: int, address: str, *flags: str) -> dict[str, Any]
     return record
 
 
-def start(folder: Path, core: int, address: str) -> tuple[float, float, float]:
-    """Seconds, seconds of the processor's and megabytes of a run of one request."""
-    flags = ["-s", address, "-d", str(folder / "eval.csv"), "-n", "1", "-w", "0"]
-    command = ["/usr/bin/env", "taskset", "-c", str(core), sys.executable, "-m", "clients.benchmark", *flags]
+class Start(NamedTuple):
+    """Seconds until a process did what it was started for, and its most memory in megabytes."""
+
+    seconds: float
+    memory_mb: float
+
+
+def start(folder: Path, core: int, address: str, way: str, server: IO[str]) -> Start:
+    """Of a run of one request, as the console script starts it: until it came to the server, which prints when."""
+    words = ["tiphys-bench", "-s", address, "-d", str(folder / "eval.csv"), "-n", "1", "-w", "0", "--transport", way]
+    began_ns = time.time_ns()
+    whole = ended(core, f"import sys; sys.argv = {words!r}\nfrom clients.benchmark.__main__ import main; main()")
+    return Start((int(server.readline()) - began_ns) / 1e9, whole.memory_mb)
+
+
+def ended(core: int, code: str) -> Start:
+    """Of a run of Python from start to end. The kernel's own figure of its memory begins with that of the process that started it."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    code += "\nprint(next(line for line in open('/proc/self/status') if line.startswith('VmHWM')).split()[1])"
     began = time.perf_counter()
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = status
-    return time.perf_counter() - began, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+    said = subprocess.run(
+        ["taskset", "-c", str(core), sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    if said.returncode:
+        sys.exit(said.stderr)
+    return Start(time.perf_counter() - began, int(said.stdout.split()[-1]) / 1024)
 
 
 @contextmanager
-def serving(folder: Path, core: int, *flags: str) -> Iterator[str]:
-    """The server while the block runs; yields its address."""
-    files = ["-predict", folder / "answer.pb", "-metadata", folder / "metadata.pb"]
+def serving(folder: Path, core: int, *flags: str) -> Iterator[tuple[str, IO[str]]]:
+    """The server while the block runs; yields its address, and what it prints: when the first request of each client came."""
+    files: list[str | Path] = ["-predict", folder / "answer.pb", "-metadata", folder / "metadata.pb"]
     command = ["taskset", "-c", str(core), folder / "server", *files, *flags]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "GOMAXPROCS": "1"})
     assert server.stdout is not None
     try:
-        yield server.stdout.readline().strip()
+        yield server.stdout.readline().strip(), server.stdout
     finally:
         server.kill()
         server.wait()
@@ -138,7 +172,7 @@ def files(folder: Path) -> None:
     from clients.serving import messages, tensors
 
     names = [f"f{number}" for number in range(COLUMNS)]
-    model = Settings.__dataclass_fields__["model"].default
+    model = Settings(None, generate=True).model
     response = messages.PredictResponse()
     response.model_spec.name, response.model_spec.version.value = model, 1
     response.outputs["probabilities"].CopyFrom(tensors.to_field_proto(np.array([[0.25, 0.75]], np.float32)))
@@ -190,6 +224,27 @@ def script(_folder: Path, address: str, seconds: float) -> None:
     print(1 / (sum(latencies) / len(latencies)))
 
 
+def building_script(folder: Path, address: str, seconds: float) -> None:
+    """Print the same where each call has a row of its own, and its message is built for it, as users of TensorFlow do."""
+    import grpc
+    import tensorflow as tf
+    from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+
+    lines = (folder / "eval.csv").read_text().splitlines()[1:]
+    rows = [[float(text) for text in line.split(",")[1:]] for line in lines]
+    with grpc.insecure_channel(address) as channel:
+        stub, done = prediction_service_pb2_grpc.PredictionServiceStub(channel), 0
+        began = None
+        while began is None or time.time() - began < seconds:
+            message = predict_pb2.PredictRequest()
+            message.model_spec.name = "model"
+            for number, value in enumerate(rows[done % len(rows)]):
+                message.inputs[f"f{number}"].CopyFrom(tf.make_tensor_proto([value], dtype=tf.float32))
+            stub.Predict(message)
+            began, done = began or time.time(), done + 1
+        print((done - 1) / (time.time() - began))
+
+
 def aio(_folder: Path, address: str, seconds: float) -> None:
     """Print the calls per second of callers in one asyncio loop, of encoded requests."""
     import grpc.aio
@@ -215,8 +270,10 @@ def aio(_folder: Path, address: str, seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1 and sys.argv[1] in ("files", "script", "aio"):
+    if len(sys.argv) > 1 and sys.argv[1] in ("files", "script", "building_script", "aio"):
         verb, where, *rest = sys.argv[1:]
-        {"files": files, "script": script, "aio": aio}[verb](Path(where), *rest[:1], *map(float, rest[1:]))
+        {"files": files, "script": script, "building_script": building_script, "aio": aio}[verb](
+            Path(where), *rest[:1], *map(float, rest[1:])
+        )
     else:
         main(float(sys.argv[1]) if len(sys.argv) > 1 else 2.0, int(sys.argv[2]) if len(sys.argv) > 2 else 3)

@@ -2,7 +2,8 @@
 //
 //	go run . -predict answer.pb -metadata metadata.pb [-listen 127.0.0.1:0] [-stall 200ms -every 1s]
 //
-// It prints its address. Whatever has come is answered by one write, so that a client, not the server, is measured.
+// It prints its address, and then, for each client that asks for the metadata, when its first Predict came (nanoseconds since
+// 1970). Whatever has come is answered by one write, so that a client, not the server, is measured.
 package main
 
 import (
@@ -14,6 +15,7 @@ import (
 	"log"
 	"net"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -42,7 +44,14 @@ type server struct {
 	answers      map[string][]byte
 	stall, every time.Duration
 	began        time.Time
+	// Whether a Predict will be the first of a client.
+	described atomic.Bool
 }
+
+const (
+	predictMethod  = "/tensorflow.serving.PredictionService/Predict"
+	metadataMethod = "/tensorflow.serving.PredictionService/GetModelMetadata"
+)
 
 func main() {
 	listen := flag.String("listen", "127.0.0.1:0", "address")
@@ -52,8 +61,8 @@ func main() {
 	every := flag.Duration("every", time.Second, "from one stall's beginning to the next")
 	flag.Parse()
 	s := &server{stall: *stall, every: *every, began: time.Now(), answers: map[string][]byte{
-		"/tensorflow.serving.PredictionService/Predict":          read(*predict),
-		"/tensorflow.serving.PredictionService/GetModelMetadata": read(*metadata),
+		predictMethod:  read(*predict),
+		metadataMethod: read(*metadata),
 	}}
 	listener, err := net.Listen("tcp", *listen)
 	if err != nil {
@@ -80,6 +89,15 @@ func read(path string) []byte {
 		log.Fatal(err)
 	}
 	return message
+}
+
+// note tells when the first Predict of a client came.
+func (s *server) note(method string) {
+	if method == metadataMethod {
+		s.described.Store(true)
+	} else if method == predictMethod && s.described.Load() && s.described.Swap(false) {
+		fmt.Println(time.Now().UnixNano())
+	}
 }
 
 // wait sleeps through a stall, if there is one now.
@@ -214,8 +232,10 @@ func (c *connection) frame(kind, flags byte, stream uint32, payload []byte) erro
 			c.taken = 0
 		}
 		if flags&endStream != 0 {
-			message, known := c.server.answers[c.open[stream]]
+			method := c.open[stream]
+			message, known := c.server.answers[method]
 			delete(c.open, stream)
+			c.server.note(method)
 			if known {
 				c.waiting = append(c.waiting, response{stream, message})
 			} else {

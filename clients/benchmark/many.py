@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from clients.benchmark import find_rate as finding
 from clients.benchmark import sweep as sweeping
-from clients.benchmark.errors import DONE, INTERRUPTED, NOT_MET
+from clients.benchmark.errors import DONE, INTERRUPTED, NOT_MET, Interrupted
 from clients.benchmark.progress import Bar
 from clients.benchmark.report.outputs import Outputs, print_result
 from clients.benchmark.settings import Settings
@@ -38,6 +38,8 @@ def sweep(base: Settings, axes: Sequence[str], outputs: Outputs) -> int:
         cells = list(sweeping.sweep(wanted, telling))
     finally:
         telling.clear()
+    if not cells:
+        raise Interrupted(f"interrupted in the first run of {len(wanted)}, before one was measured")
     record = sweeping.as_record(cells, axes=list(axes))
     try:
         outputs.write(record)
@@ -53,6 +55,8 @@ def find(base: Settings, objectives: Sequence[str], outputs: Outputs) -> int:
         found = finding.find_rate(base, objectives, telling)
     finally:
         telling.clear()
+    if found.interrupted and not any(trial.result for trial in found.trials):
+        raise Interrupted("interrupted before a rate was measured")
     record = sweeping.as_record(finding.cells(found), "find-rate", objectives=list(objectives), rate=found.rate, limit=found.limit)
     try:
         outputs.write(record)

@@ -6,21 +6,23 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from clients.benchmark import server_side
 from clients.benchmark.data.requests import Requests, prepare
 from clients.benchmark.driving import LEAD_NS, Ended, drive, heard
 from clients.benchmark.errors import BadInput, Interrupted, NotSaved
-from clients.benchmark.judging import expected
-from clients.benchmark.judging.judge import Judge, outputs_by_row
+from clients.benchmark.judging.judge import Judge
 from clients.benchmark.load import Stop
 from clients.benchmark.model import Model, describe
 from clients.benchmark.pool import Pool
 from clients.benchmark.report.files import check_writable
 from clients.benchmark.samples import Samples
 from clients.benchmark.settings import Settings
-from clients.benchmark.summary import Result, summarise
 from clients.benchmark.transport import Endpoint, connect
+
+if TYPE_CHECKING:
+    from clients.benchmark.summary import Result
 
 # A server that says nothing for so long when asked for the model is not well.
 _LEAST_ASKING_S = 5.0
@@ -52,8 +54,13 @@ def run(settings: Settings, tell: Callable[[int], None] = _silent) -> Result:
                 watched = _watched(settings, before)
     except KeyboardInterrupt:
         raise Interrupted("interrupted before the first request") from None
+    from clients.benchmark.summary import summarise  # what is needed after a run does not delay its first request
+
     result = summarise(settings, model, requests, samples, ended, judge.judge(samples.answers, samples.unkept), watched)
     if settings.save_answers is not None:
+        from clients.benchmark.judging import expected
+        from clients.benchmark.judging.judgement import outputs_by_row
+
         try:
             expected.save(settings.save_answers, outputs_by_row(samples.answers, requests), int(requests.rows.sum()))
         except BadInput as error:

@@ -7,9 +7,6 @@ answered others too, its times are not of this run alone.
 from __future__ import annotations
 
 import re
-import ssl
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -134,10 +131,13 @@ def _states(transport: Transport, model: str) -> dict[int, str]:
 
 def read(url: str, timeout_s: float = 10.0) -> dict[Key, float]:
     """The samples at a URL. Raises BadInput where there are none."""
+    from http.client import HTTPException  # these cost a tenth of the client's start
+    from urllib.request import urlopen
+
     try:
-        with urllib.request.urlopen(url, timeout=timeout_s) as response:  # noqa: S310 (checked by the settings)
+        with urlopen(url, timeout=timeout_s) as response:  # noqa: S310 (checked by the settings)
             content = response.read(_MOST_BYTES)
-    except (urllib.error.URLError, TimeoutError, OSError, ssl.SSLError, ValueError) as error:
+    except (OSError, HTTPException, ValueError) as error:
         reason = getattr(error, "reason", error)
         raise BadInput(
             f"--metrics: {url} cannot be read: {reason}; expected TensorFlow Serving's REST port, started with --monitoring_config_file"

@@ -12,7 +12,7 @@ from clients.benchmark.data.requests import Requests
 from clients.benchmark.driving import Ended
 from clients.benchmark.errors import Interrupted, NothingSucceeded
 from clients.benchmark.judging import telling
-from clients.benchmark.judging.judge import Judgement
+from clients.benchmark.judging.judgement import Judgement
 from clients.benchmark.model import Model
 from clients.benchmark.samples import Samples, wall_clock_s
 from clients.benchmark.server_side import Watched

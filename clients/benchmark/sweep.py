@@ -69,7 +69,7 @@ def sweep(cells: Sequence[tuple[dict[str, Any], Settings]], tell: Callable[[Sett
         except NothingSucceeded as error:
             yield Cell(setting, None, str(error))
             continue
-        except Interrupted:
+        except (KeyboardInterrupt, Interrupted):
             return
         yield Cell(setting, result)
         if result.interrupted:

@@ -1,11 +1,12 @@
-"""Which reader a data file goes to: by its first bytes where they tell, and by its name else."""
+"""Which reader a data file goes to: by its first bytes where they tell, and by its name else. A reader is loaded when a file is its."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
-from clients.benchmark.data import arrays, json_lines, parquet, records, text
+from clients.benchmark.data.crc32c import begins_a_record
 from clients.benchmark.data.table import Table, open_file
 from clients.benchmark.errors import BadInput
 
@@ -22,10 +23,16 @@ def open_table(path: Path, columns_file: Path | None, format_name: str | None, s
         flag = "--columns" if columns_file else "--format"
         raise BadInput(f"{flag}: expected with a CSV file only, got {path}, which is {_NAMES[kind]}")
     if kind == "csv":
-        return text.open_csv(path, columns_file, format_name)
+        from clients.benchmark.data.text import open_csv
+
+        return open_csv(path, columns_file, format_name)
     if kind == "arrays":
-        return arrays.open_arrays(path, single_input)
-    return _READERS[kind](path)
+        from clients.benchmark.data.arrays import open_arrays
+
+        return open_arrays(path, single_input)
+    module, function = _READERS[kind]
+    read: Callable[[Path], Table] = getattr(import_module(f"clients.benchmark.data.{module}"), function)
+    return read(path)
 
 
 def _kind(path: Path) -> str:
@@ -34,7 +41,7 @@ def _kind(path: Path) -> str:
     for magic, kind in _MAGIC.items():
         if head.startswith(magic):
             return kind
-    if records.begins_a_record(head[:12]):
+    if begins_a_record(head[:12]):
         return "records"
     suffix = next((suffix for suffix in reversed(path.suffixes) if suffix != ".gz"), "").lower()
     kind = _SUFFIXES.get(suffix) or ("json" if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") else "csv")
@@ -43,12 +50,12 @@ def _kind(path: Path) -> str:
     return kind
 
 
-_READERS: dict[str, Callable[[Path], Table]] = {
-    "json": json_lines.open_json_lines,
-    "parquet": parquet.open_parquet,
-    "records": records.open_records,
+_READERS = {
+    "json": ("json_lines", "open_json_lines"),
+    "parquet": ("parquet", "open_parquet"),
+    "records": ("records", "open_records"),
 }
-_MAGIC = {parquet.MAGIC: "parquet", arrays.MAGIC: "arrays", b"PK\x03\x04": "arrays", b"PK\x05\x06": "arrays"}
+_MAGIC = {b"PAR1": "parquet", b"\x93NUMPY": "arrays", b"PK\x03\x04": "arrays", b"PK\x05\x06": "arrays"}
 _SUFFIXES = {
     ".csv": "csv",
     ".tsv": "csv",

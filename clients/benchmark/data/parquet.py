@@ -13,8 +13,6 @@ from clients.benchmark.data.table import BLOCK_ROWS, Block, Table, Values
 from clients.benchmark.errors import BadInput
 from clients.serving.tensors import Array
 
-MAGIC = b"PAR1"
-
 
 class ParquetTable(Table):
     """A Parquet file. Lists nest into further dimensions; null is a blank."""

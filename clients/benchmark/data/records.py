@@ -13,7 +13,7 @@ from typing import IO, Any
 
 from google.protobuf.message import DecodeError
 
-from clients.benchmark.data.crc32c import masked_crc32c
+from clients.benchmark.data.crc32c import begins_a_record, masked_crc32c
 from clients.benchmark.data.table import BLOCK_ROWS, Block, Table, open_file
 from clients.benchmark.errors import BadInput
 from clients.serving.messages import Example
@@ -65,11 +65,6 @@ def open_records(path: Path) -> RecordTable:
     except BadInput:
         columns = ()
     return RecordTable(path=path, columns=columns, whole=_WHOLE)
-
-
-def begins_a_record(head: bytes) -> bool:
-    """Whether a file that begins so (12 bytes) is a TFRecord file: the checksum of the first length is right."""
-    return len(head) == 12 and masked_crc32c(head[:8]) == int.from_bytes(head[8:], "little")
 
 
 def _records(path: Path, file: IO[bytes]) -> Iterator[bytes]:

@@ -11,7 +11,6 @@ import numpy as np
 
 from clients.benchmark.data.encoding import Encoder, Tensor
 from clients.benchmark.data.formats import Format
-from clients.benchmark.data.generated import generate
 from clients.benchmark.data.kinds import KINDS, Kind, Uneven, Unfit, convert
 from clients.benchmark.data.matching import Input, Matched, fitted, match
 from clients.benchmark.data.opening import open_table
@@ -72,6 +71,8 @@ def prepare(settings: Settings, model: Model) -> Requests:
     """
     single = next(iter(model.inputs)) if len(model.inputs) == 1 else None
     if settings.data_file is None:
+        from clients.benchmark.data.generated import generate
+
         table: Table = generate(model.inputs, settings.shapes, settings.batch_size, settings.seed)
     else:
         table = open_table(settings.data_file, settings.columns_file, settings.format, single)

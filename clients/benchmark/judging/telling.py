@@ -6,7 +6,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from clients.benchmark.judging.judge import Judgement, Quality
+from clients.benchmark.judging.judgement import Judgement, Quality
 from clients.benchmark.judging.metrics import Figure
 from clients.benchmark.samples import wall_clock_s
 

@@ -11,7 +11,6 @@ from typing import Any
 
 from clients.benchmark.errors import BadInput
 from clients.benchmark.report.files import check_writable, write
-from clients.benchmark.report.record import as_json
 
 
 @dataclass(frozen=True)
@@ -29,19 +28,28 @@ class Outputs:
                 check_writable(flag, path)
 
     def write(self, record: dict[str, Any]) -> None:
-        """Write them all, whatever happens to one of them. Raises BadInput, the first, where one could not be written."""
-        failures = []
+        """Write them all, whatever happens to one of them. Raises BadInput that names each which could not be written."""
+        failures: list[Exception] = []
         for flag, path, render in self._kinds():
             if path is not None:
                 try:
                     write(flag, path, render(record))
                 except Exception as error:
                     failures.append(error)
+        for failure in failures:
+            if not isinstance(failure, BadInput):
+                raise failure
         if failures:
-            raise failures[0]
+            raise BadInput("; ".join(map(str, failures)))
 
     def _kinds(self) -> list[tuple[str, Path | None, Callable[[dict[str, Any]], str]]]:
-        return [("--json", self.json, as_json), ("--csv", self.csv, _table), ("--html", self.html, _page)]
+        return [("--json", self.json, _record), ("--csv", self.csv, _table), ("--html", self.html, _page)]
+
+
+def _record(record: dict[str, Any]) -> str:
+    from clients.benchmark.report.record import as_json
+
+    return as_json(record)
 
 
 def _table(record: dict[str, Any]) -> str:
