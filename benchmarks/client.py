@@ -28,6 +28,8 @@ from typing import IO, Any, NamedTuple
 ROOT = Path(__file__).parents[1]
 COLUMNS = 39
 IN_FLIGHT = 32
+OPEN_RATE = 50_000
+OPEN = ("--rate", str(OPEN_RATE), "--arrivals", "poisson", "--transport", "wire", "--warm-up", "0.5")
 STALL = ("--rate", "1000", "--duration", "10", "-w", "0")
 NAIVE = "script, 1 in flight, one message for all"
 BUILT = "script, 1 in flight, a message for each"
@@ -51,11 +53,13 @@ def main(seconds: float, rounds: int) -> None:
         subprocess.run([go, "build", "-o", folder / "server", "."], cwd=Path(__file__).parent / "constant_server", check=True)
         on(cores[0], sys.executable, __file__, "files", str(folder))
         found: dict[str, list[float]] = {}
+        late: list[dict[str, float]] = []
         starts: dict[str, list[Start]] = {}
         with serving(folder, cores[1]) as (address, _):
             for _ in range(rounds):
                 for name, rate in one_round(folder, cores[0], address, seconds).items():
                     found.setdefault(name, []).append(rate)
+                late.append(client(folder, cores[0], address, *OPEN, "--duration", str(seconds))["lateness_ms"])
         with serving(folder, cores[1]) as (address, server):
             for _ in range(rounds + 2):
                 for way in ("grpc", "wire"):
@@ -64,14 +68,18 @@ def main(seconds: float, rounds: int) -> None:
                     starts.setdefault(f"loading {name}", []).append(ended(cores[0], imports))
         with serving(folder, cores[1], "-stall", "200ms", "-every", "1s") as (address, _):
             stalled = {way: client(folder, cores[0], address, "--transport", way, *STALL) for way in ("grpc", "wire")}
-    show(found, starts, stalled)
+    show(found, late, starts, stalled)
 
 
-def show(found: dict[str, list[float]], starts: dict[str, list[Start]], stalled: dict[str, Any]) -> None:
+def show(found: dict[str, list[float]], late: list[dict[str, float]], starts: dict[str, list[Start]], stalled: dict[str, Any]) -> None:
     print(f"{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}; calls/s of one core")
     for name, rates in found.items():
         ratios = (median(rate / peer for rate, peer in zip(rates, found[script], strict=True)) for script in (NAIVE, BUILT))
         print("{:<44}{:>10,.0f}/s   {:5.1f} x and {:5.1f} x the scripts".format(name, median(rates), *ratios))
+    for level in ("p50", "p99"):
+        lateness_us = [run[level] * 1e3 for run in late]
+        figures = f"{min(lateness_us):.0f} us at best, {median(lateness_us):.0f} us in the median run"
+        print(f"open loop by wire, Poisson, {OPEN_RATE:,}/s: sent late by {figures} ({level})")
     print("seconds to the first request (loading: to the end) and megabytes, the least and the median of the runs")
     for name, parts in starts.items():
         seconds, memory = ([getattr(part, field) for part in parts] for field in Start._fields)

@@ -15,8 +15,8 @@ import numpy as np
 
 from clients.serving.tensors import Array
 
-# So many arrivals are worked out at once.
-CHUNK = 4096
+# So many arrivals are worked out at once: while they are, no call is sent.
+CHUNK = 1024
 _NS = 1_000_000_000
 
 
@@ -159,6 +159,11 @@ class Load:
         """The part of one of several processes."""
         return replace(self, process=process, processes=processes)
 
+    def get_ready(self) -> None:
+        """Work out the first instants once, outside the clock: the libraries that this takes are loaded then."""
+        if not isinstance(self.pace, Closed):
+            next(self.pace.offsets_ns(), None)
+
     def most_in_flight(self, elapsed_ns: int) -> int:
         """How many calls of this process may be in flight so long after the start, in a closed load: one at least of all processes'."""
         assert isinstance(self.pace, Closed)
@@ -196,9 +201,9 @@ class Course:
             first += len(offsets)
             due = offsets + self.start_ns
             keep = self._before_the_end(numbers, due)
-            mine = numbers[:keep] % load.processes == load.process
-            if mine.any():
-                yield numbers[:keep][mine], due[:keep][mine]
+            mine = slice(keep) if load.processes == 1 else np.flatnonzero(numbers[:keep] % load.processes == load.process)
+            if len(numbers[mine]):
+                yield numbers[mine], due[mine]
             if keep < len(offsets):
                 break
         self.over = True

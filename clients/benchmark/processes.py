@@ -187,13 +187,14 @@ def _pool(settings: Settings, model: Model, streamed: tuple[Array, Spool] | None
 
 def _work(settings: Settings, pool: Pool, process: int, connection: Any, say: Callable[[str, Any], None]) -> tuple[Samples, Ended]:
     transport = connect(settings.transport, settings.endpoint())
+    load = settings.load().share(process, settings.processes)
     try:
         transport.connect(pool)
+        load.get_ready()
         say("ready", None)
         _, start_ns = connection.recv()
         asked = threading.Event()
         threading.Thread(target=_listen_for_stop, args=(connection, asked), daemon=True).start()
-        load = settings.load().share(process, settings.processes)
         return drive(load, transport, pool, settings.deadline_s, start_ns, asked, lambda done: say("told", done))
     finally:
         transport.close()

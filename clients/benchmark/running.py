@@ -91,5 +91,6 @@ def _send(settings: Settings, model: Model, requests: Requests, asked: Stop, tel
         closing(connect(settings.transport, settings.endpoint())) as transport,
     ):
         transport.connect(pool)
+        load.get_ready()
         start_ns = time.perf_counter_ns() + (LEAD_NS if load.is_open else 0)
         return drive(load, transport, pool, settings.deadline_s, start_ns, asked, tell)

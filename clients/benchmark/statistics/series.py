@@ -31,7 +31,8 @@ class Series:
     """Intervals of `width_ns` from `origin_ns` on, at most INTERVALS of them.
 
     `counts` [INTERVALS, COARSE_BUCKETS] are the answered calls by latency, `rows` and `failed` [INTERVALS] their rows
-    and the calls that failed. A call belongs to the interval in which it ended.
+    and the calls that failed. A call belongs to the interval in which it ended. Widening costs a millisecond of the
+    client's time: where it is known how long a run is, `for_ns` begins with intervals as wide as it will need.
     """
 
     def __init__(self, origin_ns: int, width_ns: int = FIRST_WIDTH_NS) -> None:
@@ -42,11 +43,20 @@ class Series:
         self.failed: Array = np.zeros(INTERVALS, np.int64)
         self.used = 0
 
+    @classmethod
+    def for_ns(cls, origin_ns: int, duration_ns: int) -> Series:
+        """A series that takes a run of this length without being widened."""
+        made = cls(origin_ns)
+        while INTERVALS * made.width_ns <= duration_ns:
+            made.width_ns *= 2
+        return made
+
     def add(self, end_ns: Array, latency_ns: Array, rows: Array) -> None:
         """Count answered calls by when they ended: int64 [N] each."""
         if len(end_ns):
             places = self._places(end_ns)
-            np.add.at(self.counts, (places, _coarse(latency_ns)), 1)
+            # A flat view, and ones of its own type: numpy takes a thirtieth of the time that it takes otherwise.
+            np.add.at(self.counts.reshape(-1), places * COARSE_BUCKETS + _coarse(latency_ns), np.ones(len(places), np.int32))
             np.add.at(self.rows, places, rows)
 
     def add_failed(self, end_ns: Array) -> None:

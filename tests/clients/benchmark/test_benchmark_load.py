@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from clients.benchmark.errors import BadInput
-from clients.benchmark.load import Bursts, Closed, Constant, Course, Load, Poisson, Ramp, Recorded
+from clients.benchmark.load import CHUNK, Bursts, Closed, Constant, Course, Load, Poisson, Ramp, Recorded
 from clients.benchmark.schedule import read_schedule
 
 S = 1_000_000_000
@@ -14,7 +14,7 @@ S = 1_000_000_000
 
 def first(pace, count):
     """The first instants of an open load, in seconds."""
-    return (np.concatenate(list(islice(pace.offsets_ns(), count // 4096 + 1)))[:count] / S).tolist()
+    return (np.concatenate(list(islice(pace.offsets_ns(), count // CHUNK + 1)))[:count] / S).tolist()
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_an_open_load_ends_and_its_processes_share_it(load, numbers, processes):
             assert (np.diff(due) >= 0).all()
             found += zip(chunk.tolist(), due.tolist(), strict=True)
         assert course.over
-    whole = list(chain.from_iterable(chunk.tolist() for chunk in islice(load.pace.offsets_ns(), 3)))
+    whole = list(chain.from_iterable(chunk.tolist() for chunk in islice(load.pace.offsets_ns(), 12)))
     assert sorted(found) == [(number, whole[number] + 5 * S) for number in numbers]
 
 

@@ -2,14 +2,18 @@
 
 import contextlib
 import socket
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import grpc
 import pytest
 
 from clients.benchmark import BadInput, NothingSucceeded, Settings, driving, run, summary
 
+CHECKOUT = Path(__file__).parents[3]
 WAYS = ["grpc", "wire", "rest"]
 
 
@@ -273,3 +277,29 @@ def test_loads_that_make_no_sense(values, message):
     with pytest.raises(BadInput) as error:
         Settings("eval.csv", **values)
     assert str(error.value).startswith(message)
+
+
+LOADED_MEANWHILE = """
+import sys
+from pathlib import Path
+from clients.benchmark import Settings, driving, run
+
+course, ended, before, after = driving.Course, driving.Ended, set(), set()
+driving.Course = lambda *a: (before.update(sys.modules), course(*a))[1]
+driving.Ended = lambda *a: (after.update(sys.modules), ended(*a))[1]
+server, data_file, transport, more = sys.argv[1:]
+run(Settings(Path(data_file), server, transport=transport, duration_s=0.3, **eval(more)))
+print(sorted(after - before))
+"""
+
+
+@pytest.mark.parametrize(
+    "load", [{}, {"concurrency": 3}, {"rate": 20_000.0, "arrivals": "poisson"}, {"rate": (100.0, 9000.0), "ramp_s": 0.2}]
+)
+@pytest.mark.parametrize("transport", ["grpc", "wire"])
+def test_nothing_is_loaded_while_calls_are_timed(server, data, transport, load):
+    """A library that is loaded in the middle keeps the next calls from being sent for tens of milliseconds."""
+    table = data("label,x,c\n1,1,c\n0,2,d\n")
+    words = [sys.executable, "-c", LOADED_MEANWHILE, server.address, str(table), transport, repr(load)]
+    ended = subprocess.run(words, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    assert (ended.stdout, ended.stderr) == ("[]\n", "")

@@ -21,7 +21,7 @@ from clients.benchmark.transport.wire.tally import Tally
 _MOST_MOVES = 3
 # Answered calls are told so many at a time, if no more than the other number came at once: a sink works on arrays, but what is due
 # must not wait long for it.
-_UNTOLD, _MOST_UNTOLD = 256, 16_384
+_UNTOLD, _MOST_UNTOLD = 1024, 16_384
 
 NONE: Integers = np.zeros(0, np.int64)
 
