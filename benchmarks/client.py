@@ -4,7 +4,8 @@ python benchmarks/client.py [SECONDS] [ROUNDS]
 
 The client has the first core, the server (benchmarks/constant_server, built by go) another. A request has one row of 39 columns.
 The peers: the script that people write (a stub, one call after the other, the mean), with one message for all calls and with a
-message for each, built by TensorFlow's make_tensor_proto; grpc.aio with 32 callers; and ghz where it is on the path (`go install
+message for each, built by TensorFlow's make_tensor_proto; grpc.aio with 32 callers; grpcio's core without Python above it, as the
+limit of what grpcio can do; and ghz where it is on the path (`go install
 github.com/bojand/ghz/cmd/ghz@latest`). All run once in each round; a figure is the median of the rounds, a ratio the median of the
 rounds' ratios, because a machine's speed changes while this runs.
 """
@@ -101,6 +102,7 @@ def one_round(folder: Path, core: int, address: str, seconds: float) -> dict[str
     rates = {
         NAIVE: float(on(core, sys.executable, __file__, "script", str(folder), address, str(seconds))),
         BUILT: float(on(core, sys.executable, __file__, "building_script", str(folder), address, str(seconds))),
+        f"grpcio's core, {IN_FLIGHT} in flight": float(on(core, sys.executable, __file__, "bare_core", str(folder), address, str(seconds))),
         f"grpc.aio, {IN_FLIGHT} in flight": float(on(core, sys.executable, __file__, "aio", str(folder), address, str(seconds))),
     }
     for name, flags in asked.items():
@@ -253,6 +255,41 @@ def building_script(folder: Path, address: str, seconds: float) -> None:
         print((done - 1) / (time.time() - began))
 
 
+def bare_core(folder: Path, address: str, seconds: float) -> None:
+    """Print the calls per second of grpcio's compiled part, which is not for users: each event is followed by the next call."""
+    from grpc._cython import cygrpc
+
+    from clients.serving import calls
+
+    body, method = (folder / "request.pb").read_bytes(), calls.PREDICT.encode()
+    channel = cygrpc.Channel(address.encode(), (), None)
+
+    def call() -> None:
+        operations = (
+            cygrpc.SendInitialMetadataOperation(None, 0),
+            cygrpc.SendMessageOperation(body, 0),
+            cygrpc.SendCloseFromClientOperation(0),
+            cygrpc.ReceiveInitialMetadataOperation(0),
+            cygrpc.ReceiveMessageOperation(0),
+            cygrpc.ReceiveStatusOnClientOperation(0),
+        )
+        channel.integrated_call(0, method, None, None, None, None, ((operations, bool),), None)
+
+    for _ in range(IN_FLIGHT):
+        call()
+    channel.next_call_event()
+    call()
+    done, began = 0, time.perf_counter()
+    while time.perf_counter() - began < seconds:
+        if not channel.next_call_event().success:
+            sys.exit("a call failed")
+        done += 1
+        call()
+    print(done / (time.perf_counter() - began))
+    sys.stdout.flush()
+    os._exit(0)  # the calls in flight are not waited for
+
+
 def aio(_folder: Path, address: str, seconds: float) -> None:
     """Print the calls per second of callers in one asyncio loop, of encoded requests."""
     import grpc.aio
@@ -278,10 +315,10 @@ def aio(_folder: Path, address: str, seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1 and sys.argv[1] in ("files", "script", "building_script", "aio"):
-        verb, where, *rest = sys.argv[1:]
-        {"files": files, "script": script, "building_script": building_script, "aio": aio}[verb](
-            Path(where), *rest[:1], *map(float, rest[1:])
-        )
+    peers = {"script": script, "building_script": building_script, "bare_core": bare_core, "aio": aio}
+    if sys.argv[1:2] == ["files"]:
+        files(Path(sys.argv[2]))
+    elif sys.argv[1:2] and sys.argv[1] in peers:
+        peers[sys.argv[1]](Path(sys.argv[2]), sys.argv[3], float(sys.argv[4]))
     else:
         main(float(sys.argv[1]) if len(sys.argv) > 1 else 2.0, int(sys.argv[2]) if len(sys.argv) > 2 else 3)

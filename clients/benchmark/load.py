@@ -16,7 +16,7 @@ import numpy as np
 from clients.serving.tensors import Array
 
 # So many arrivals are worked out at once: while they are, no call is sent.
-CHUNK = 1024
+CHUNK = 4096
 _NS = 1_000_000_000
 
 

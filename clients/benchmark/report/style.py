@@ -23,7 +23,7 @@ section { padding: 1rem 1.2rem; margin-top: 1rem; }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: .7rem; margin-top: 1rem; }
 .tile { padding: .7rem .9rem; }
 .tile small { display: block; color: var(--muted); font-size: .84rem; overflow-wrap: anywhere; }
-.tile b { display: block; font-size: 1.35rem; font-weight: 600; line-height: 1.35; }
+.tile b { display: block; font-size: 1.2rem; font-weight: 600; line-height: 1.35; }
 figure { margin: 0 0 1.6rem; break-inside: avoid; }
 figcaption { color: var(--muted); font-size: .85rem; margin-bottom: 1.5rem; }
 figcaption b { color: var(--text); }
