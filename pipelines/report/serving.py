@@ -28,6 +28,16 @@ def latency(benchmark: Json, name: str) -> float | None:
     return number(figures.get(name)) if isinstance(figures, dict) else None
 
 
+def interval(benchmark: Json, name: str) -> str | None:
+    """The bounds between which a figure lies, as far as the client could tell them; None where it could not."""
+    intervals = benchmark.get("intervals")
+    bounds = intervals.get(name) if isinstance(intervals, dict) else None
+    if not isinstance(bounds, list) or len(bounds) != 2:
+        return None
+    low, high = map(number, bounds)
+    return f"[{'?' if low is None else significant(low)}, {'?' if high is None else significant(high)}]"
+
+
 def failures(benchmark: Json) -> int:
     """How many requests failed; the client counts them by status."""
     failed = benchmark.get("failed")
@@ -87,13 +97,21 @@ def _position(value: float, edges: Sequence[float]) -> float:
 
 def _figures(benchmark: Json) -> Markup:
     latencies = [(name, latency(benchmark, name)) for name in ("mean", "p50", "p90", "p99", "min", "max")]
-    rates = [(unit, number(benchmark.get(name))) for name, unit in (("throughput_rows_per_s", "rows/s"), ("requests_per_s", "requests/s"))]
-    accuracy = number(benchmark.get("accuracy"))
+    rates = [
+        (name, unit, number(benchmark.get(name))) for name, unit in (("throughput_rows_per_s", "rows/s"), ("requests_per_s", "requests/s"))
+    ]
+    accuracy, confidence = number(benchmark.get("accuracy")), number(benchmark.get("confidence"))
     plain = ("server", "model", "signature", "version", "batch_size", "requests", "rows")
+
+    def within(name: str) -> str:
+        bounds = interval(benchmark, name)
+        return f" {bounds}" if bounds else ""
+
     return figures(
         [
-            *((name, f"{significant(value)} ms") for name, value in latencies if value is not None),
-            *((unit, significant(value)) for unit, value in rates if value is not None),
+            *((name, f"{significant(value)} ms{within(name)}") for name, value in latencies if value is not None),
+            *((unit, f"{significant(value)}{within(name)}") for name, unit, value in rates if value is not None),
+            *([("in brackets", f"{confidence * 100:.0f} % intervals")] if confidence is not None and benchmark.get("intervals") else []),
             *([("accuracy of the answers", f"{accuracy:.4f}")] if accuracy is not None else []),
             *((name.replace("_", " "), str(benchmark[name])) for name in plain if benchmark.get(name) is not None),
             ("failed", f"{failures(benchmark):,}"),

@@ -97,6 +97,13 @@ def benchmark() -> dict[str, Any]:
         "throughput_rows_per_s": 18234.2,
         "requests_per_s": 142.5,
         "latency_ms": {"mean": 5.61, "p50": 5.02, "p90": 8.7, "p99": 28.4, "min": 3.1, "max": 35.6},
+        "confidence": 0.95,
+        "intervals": {
+            "throughput_rows_per_s": [17911.0, 18558.0],
+            "requests_per_s": [139.9, 145.0],
+            "p50": [4.81, 5.32],
+            "p99": [21.0, None],
+        },
         "histogram": [
             {"from_ms": low, "to_ms": high, "count": count} for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True)
         ],

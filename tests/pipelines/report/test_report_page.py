@@ -107,6 +107,13 @@ def test_the_charts_show_target_attempts_and_latencies(sample: tuple[Path, Path]
     assert "attempt 2: missed, accuracy 0.7572 at step 1,000" in found.texts("title")
 
 
+def test_the_figures_of_serving_have_their_intervals(sample: tuple[Path, Path]) -> None:
+    """As far as they can be told; a client that tells none is shown without."""
+    found = page(*sample).texts("dl")[-1]
+    assert "p505.02 ms [4.81, 5.32]p908.70 msp9928.4 ms [21.0, ?]" in found
+    assert "rows/s18,234 [17,911, 18,558]requests/s142 [140, 145]in brackets95 % intervals" in found
+
+
 def test_nodes_name_their_logs_and_outputs_their_values(sample: tuple[Path, Path]) -> None:
     run_folder, workspace = sample
     log = run_folder / "nodes" / "id-run-abc[1].prepare" / "main.log"
