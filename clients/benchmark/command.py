@@ -57,7 +57,7 @@ def _measure(arguments: Sequence[str]) -> int:
 def _run(settings: Settings, requirements: Sequence[str], outputs: Outputs) -> int:
     bar, unsaved = Bar(settings), None
     try:
-        result = run(settings, bar.tell)
+        result = run(settings, bar.tell, bar.read)
     except NotSaved as error:
         result, unsaved = error.result, error
     finally:

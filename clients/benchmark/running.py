@@ -32,8 +32,8 @@ def _silent(done: int) -> None:
     del done
 
 
-def run(settings: Settings, tell: Callable[[int], None] = _silent) -> Result:
-    """Measure a served model. `tell` hears now and then how many calls have ended.
+def run(settings: Settings, tell: Callable[[int], None] = _silent, read: Callable[[int], None] = _silent) -> Result:
+    """Measure a served model. `read` hears now and then how many rows were read before the first call, `tell` how many calls have ended.
 
     Ctrl-C ends the run early: the result is of the calls made until then, and its warnings say so. Raises BadInput for
     a data file or signature that does not fit, NothingSucceeded where no measured call was answered, Interrupted where
@@ -46,7 +46,7 @@ def run(settings: Settings, tell: Callable[[int], None] = _silent) -> Result:
         with closing(connect(settings.transport, _asking(settings.endpoint()))) as transport:
             model = describe(settings, transport)
             before = server_side.look(transport, settings.model, settings.metrics_url)
-        requests = prepare(settings, model)
+        requests = prepare(settings, model, read)
         with closing(requests):
             judge = Judge.of(settings, model.outputs, requests)
             with heard() as asked:

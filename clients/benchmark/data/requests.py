@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -63,8 +63,8 @@ class Requests:
             self.spool.close()
 
 
-def prepare(settings: Settings, model: Model) -> Requests:
-    """Read and encode the rows that a run needs; what does not fit the memory goes into a file.
+def prepare(settings: Settings, model: Model, read: Callable[[int], None] | None = None) -> Requests:
+    """Read and encode the rows that a run needs; what does not fit the memory goes into a file. `read` hears how many were read.
 
     The last batch is as short as what is left of the rows. Raises BadInput where columns, rows or values are not what
     the model takes, or there are fewer rows than one batch.
@@ -77,18 +77,25 @@ def prepare(settings: Settings, model: Model) -> Requests:
     else:
         table = open_table(settings.data_file, settings.columns_file, settings.format, single)
     matched = match(table, model.inputs, settings.label, settings.shapes, settings.batch_size)
-    return _build(table, matched, settings, model)
+    return _build(table, matched, settings, model, read or _unheard)
 
 
-def _build(table: Table, matched: Matched, settings: Settings, model: Model) -> Requests:
+def _unheard(rows: int) -> None:
+    del rows
+
+
+def _build(table: Table, matched: Matched, settings: Settings, model: Model, read: Callable[[int], None]) -> Requests:
     label_kind = _label_kind(table.format, means_classes(model.outputs, settings.output))
     target = Target(settings.model, settings.signature, settings.model_version)
     rows: list[int] = []
     labels: list[Array] = []
+    done = 0
     with Building(settings.memory_mib << 20) as building:
         for part in _encoded(table, matched, target, settings.batch_size, _most_rows(settings), label_kind):
             building.add(part.bodies)
             rows += part.rows
+            done += sum(part.rows)
+            read(done)
             if part.labels is not None:
                 labels.append(_compact(part.labels))
         spool = building.spool()

@@ -18,6 +18,8 @@ from pathlib import Path
 import grpc
 import pytest
 
+from clients.benchmark import progress
+from clients.benchmark.__main__ import main
 from clients.benchmark.statistics.histogram import Histogram
 from clients.benchmark.statistics.series import Series
 
@@ -367,6 +369,15 @@ def test_a_bar_on_a_terminal(server, table):
     assert process.returncode == 0
     assert b"\r[##############################] 40 of 40 requests\r\x1b[K" in shown
     assert out.startswith("model ")
+
+
+def test_the_bar_says_how_many_rows_were_read(server, table, monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setattr(progress, "_EVERY_S", 0.0)
+    assert main(["-s", server.address, "-d", str(table), "-b", "20"]) == 0
+    shown = capsys.readouterr().err
+    assert "\r100 rows read\r[" in shown
+    assert shown.endswith("40 of 40 requests\r\x1b[K")
 
 
 @pytest.mark.parametrize("flag", ["--json", "--save-answers"])
