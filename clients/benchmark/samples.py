@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from clients.benchmark.load import Load
-from clients.benchmark.statistics.histogram import Histogram
+from clients.benchmark.statistics.histogram import Histogram, buckets_of
 from clients.benchmark.statistics.series import Series
 from clients.benchmark.transport import Failure
 from clients.serving.tensors import Array
@@ -177,9 +177,11 @@ class Samples:
         due_ns, sent_ns, end_ns, rows = self._pending[:, : self._pending_count]
         self._pending_count = 0
         self._count_rows(rows)
-        self.latency.add(end_ns - due_ns)
+        latency_ns = end_ns - due_ns
+        buckets = buckets_of(latency_ns)
+        self.latency.add(latency_ns, buckets)
         self.lateness.add(np.maximum(sent_ns - due_ns, 0))
-        self.series.add(end_ns, end_ns - due_ns, rows)
+        self.series.add_buckets(end_ns, buckets, rows)
 
     def _count_rows(self, rows: Array) -> None:
         if rows.max() < _FEW_ROWS:

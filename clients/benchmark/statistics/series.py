@@ -53,10 +53,14 @@ class Series:
 
     def add(self, end_ns: Array, latency_ns: Array, rows: Array) -> None:
         """Count answered calls by when they ended: int64 [N] each."""
+        self.add_buckets(end_ns, buckets_of(latency_ns), rows)
+
+    def add_buckets(self, end_ns: Array, buckets: Array, rows: Array) -> None:
+        """The same where the buckets of the latencies are known (histogram.buckets_of)."""
         if len(end_ns):
             places = self._places(end_ns)
             # A flat view, and ones of its own type: numpy takes a thirtieth of the time that it takes otherwise.
-            np.add.at(self.counts.reshape(-1), places * COARSE_BUCKETS + _coarse(latency_ns), np.ones(len(places), np.int32))
+            np.add.at(self.counts.reshape(-1), places * COARSE_BUCKETS + _coarse(buckets), np.ones(len(places), np.int32))
             np.add.at(self.rows, places, rows)
 
     def add_failed(self, end_ns: Array) -> None:
@@ -129,6 +133,6 @@ class Series:
             self.used = (self.used + 1) // 2
 
 
-def _coarse(latency_ns: Array) -> Array:
-    buckets: Array = np.maximum((buckets_of(latency_ns) >> _COARSER) - _BELOW, 0)
-    return buckets
+def _coarse(buckets: Array) -> Array:
+    coarse: Array = np.maximum((buckets >> _COARSER) - _BELOW, 0)
+    return coarse
