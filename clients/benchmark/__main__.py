@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from clients.benchmark.errors import BenchmarkError, Interrupted
+from clients.benchmark.interrupts import held_back
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,8 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _command(words: Sequence[str]) -> int:
     try:
-        # Most of the client's start is loading this: Ctrl-C is heard meanwhile, too.
-        from clients.benchmark.command import main as command
+        with held_back():
+            from clients.benchmark.command import main as command
 
         return command(words)
     except KeyboardInterrupt:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Protocol
 
+from clients.benchmark.interrupts import held_back
 from clients.benchmark.load import Course, Stop
 from clients.serving.tensors import Array
 
@@ -119,5 +120,7 @@ class Transport(Protocol):
 
 def connect(name: str, endpoint: Endpoint) -> Transport:
     """The transport of this name to a server; it connects when it is used."""
-    client: Transport = import_module(TRANSPORTS[name]).Client(endpoint)
+    with held_back():
+        module = import_module(TRANSPORTS[name])
+    client: Transport = module.Client(endpoint)
     return client

@@ -269,7 +269,7 @@ def test_ctrl_c_gives_the_result_of_all_processes_and_leaves_none(server, table,
 
 @pytest.mark.parametrize("loading", ["_multiarray_umath", "_message.abi3", "cygrpc"])
 def test_ctrl_c_while_the_client_loads_its_libraries(server, table, until, loading):
-    """When the process has opened a library of numpy, protobuf or gRPC, it is still loading more."""
+    """When the process has opened a library of numpy, protobuf or gRPC, it is still loading more: these may lose the signal."""
     process = command("-s", server.address, "-d", table, "-n", 1_000_000_000)
     until(lambda: loading in Path(f"/proc/{process.pid}/maps").read_text())
     process.send_signal(signal.SIGINT)
