@@ -86,19 +86,20 @@ def rate_per_s(totals: Array, width_ns: int, value: float) -> Interval:
     return Interval(value, max(0.0, value - half), value + half)
 
 
-def worth(below: Array, calls: Array) -> float:
-    """How many independent calls a run is worth for a quantile: [intervals] calls, and those of them that are not above it.
+def worth(samples: int, below: Array, calls: Array) -> float:
+    """How many independent calls the samples of a run are worth for a quantile: its whole intervals have `calls` [intervals], and
+    of them `below` that are not above it.
 
-    Never more than there were; all of them where the run is too short to be cut into batches.
+    Never more than there are; all of them where the run is too short to be cut into batches, or these hold nothing.
     """
-    samples = int(calls.sum())
-    level = below.sum() / samples
+    counted = int(calls.sum())
+    level = below.sum() / max(1, counted)
     excess = batches(below - level * calls)
     if excess is None or not excess.any():
         return float(samples)
     # Student's t in place of the normal quantile, because the scatter itself is known from so few batches only.
     variance = BATCHES * float(excess.var(ddof=1)) * (STUDENT / _NORMAL) ** 2
-    return float(samples * min(1.0, samples * level * (1 - level) / variance))
+    return float(samples * min(1.0, counted * level * (1 - level) / variance))
 
 
 def quantile_ms(level: float, histogram: Histogram, series: Series) -> Interval | None:
@@ -110,7 +111,7 @@ def quantile_ms(level: float, histogram: Histogram, series: Series) -> Interval 
     counts = series.counts[: series.used]
     not_above = int(np.searchsorted(coarse_middles_ns(), value_ns, "right"))
     below = counts[:, :not_above].sum(axis=1, dtype=np.int64)
-    independent = max(1, math.floor(worth(below, below + counts[:, not_above:].sum(axis=1, dtype=np.int64))))
+    independent = max(1, math.floor(worth(samples, below, below + counts[:, not_above:].sum(axis=1, dtype=np.int64))))
     low, high = ranks(independent, level)
     scale = samples / independent
     return Interval(

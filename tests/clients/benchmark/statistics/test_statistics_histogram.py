@@ -8,7 +8,7 @@ import pytest
 
 from clients.benchmark.statistics.figures import bins
 from clients.benchmark.statistics.histogram import RELATIVE_ERROR, Histogram
-from clients.benchmark.statistics.series import COARSE_ERROR, FIRST_WIDTH_NS, INTERVALS, Series, coarse_middles_ns
+from clients.benchmark.statistics.series import COARSE_ERROR, INTERVALS, Series, coarse_middles_ns
 
 
 def histogram(values_ns):
@@ -116,12 +116,3 @@ def test_bins_hold_every_sample_once_and_touch(samples_ms):
     assert (found[0].from_ms, found[-1].to_ms) == (pytest.approx(min(samples_ms)), pytest.approx(max(samples_ms)))
     assert all(left.to_ms == right.from_ms for left, right in pairwise(found))
     assert len(found) in (1, 40)
-
-
-@pytest.mark.parametrize("seconds", [0, 0.2, 0.256, 1, 60, 86_400])
-def test_a_series_whose_length_is_known_is_not_widened(seconds):
-    series = Series.for_ns(5, int(seconds * 1e9))
-    width_ns = series.width_ns
-    series.add(np.array([5 + int(seconds * 1e9)]), np.array([10]), np.array([1]))
-    assert series.width_ns == width_ns
-    assert width_ns == FIRST_WIDTH_NS or INTERVALS * width_ns <= 2 * seconds * 1e9

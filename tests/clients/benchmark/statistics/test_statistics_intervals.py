@@ -117,6 +117,16 @@ def test_a_percentile_of_too_few_samples_is_none_and_one_without_an_upper_end_sa
     assert (interval.value, interval.low, interval.high) == (pytest.approx(2.11, rel=0.01), pytest.approx(1), None)
 
 
+@pytest.mark.parametrize("whole", [(0, 0), (1, 4), (1, 90)], ids=["no interval", "few without a call", "many without a call"])
+def test_the_interval_holds_its_value_where_no_call_ended_in_a_whole_interval_of_the_run(whole):
+    """As where all calls of a burst are answered within a millisecond."""
+    latency = np.linspace(0.2, 0.9, 500)
+    histogram, series = measured(latency, np.append(np.full(499, 0.5), 95.5))
+    first, last = (milliseconds * 1_000_000 for milliseconds in whole)
+    interval = quantile_ms(0.5, histogram, series.between(first, last))
+    assert 0.4 < interval.low < interval.value < interval.high < 0.7
+
+
 def test_a_rate_without_scatter_is_exact_and_of_a_moment_has_no_interval():
     exact = rate_per_s(np.full(100, 7), 1_000_000, 7000.0)
     assert (exact.low, exact.value, exact.high) == (7000, 7000, 7000)
