@@ -5,9 +5,8 @@ python benchmarks/client.py [SECONDS] [ROUNDS]
 The client has the first core, the server (benchmarks/constant_server, built by go) another. A request has one row of 39 columns.
 The peers: the script that people write (a stub, one call after the other, the mean), with one message for all calls and with a
 message for each, built by TensorFlow's make_tensor_proto; grpc.aio with 32 callers; grpcio's core without Python above it, as the
-limit of what grpcio can do; and ghz where it is on the path (`go install
-github.com/bojand/ghz/cmd/ghz@latest`). All run once in each round; a figure is the median of the rounds, a ratio the median of the
-rounds' ratios, because a machine's speed changes while this runs.
+limit of what grpcio can do; and ghz where it is on the path (`go install github.com/bojand/ghz/cmd/ghz@latest`). All run once in
+each round; a figure is the median of the rounds, a ratio the median of the rounds' ratios, because a machine's speed changes.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from clients.benchmark.judging.judge import Judge
 from clients.benchmark.load import Stop
 from clients.benchmark.model import Model, describe
 from clients.benchmark.pool import Pool
+from clients.benchmark.progress import unheard
 from clients.benchmark.report.files import check_writable
 from clients.benchmark.samples import Samples
 from clients.benchmark.settings import Settings
@@ -28,11 +29,7 @@ if TYPE_CHECKING:
 _LEAST_ASKING_S = 5.0
 
 
-def _silent(done: int) -> None:
-    del done
-
-
-def run(settings: Settings, tell: Callable[[int], None] = _silent, read: Callable[[int], None] = _silent) -> Result:
+def run(settings: Settings, tell: Callable[[int], None] = unheard, read: Callable[[int], None] = unheard) -> Result:
     """Measure a served model. `read` hears now and then how many rows were read before the first call, `tell` how many calls have ended.
 
     Ctrl-C ends the run early: the result is of the calls made until then, and its warnings say so. Raises BadInput for

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from clients.benchmark.load import Load
-from clients.benchmark.statistics.histogram import Histogram, buckets_of
+from clients.benchmark.statistics.histogram import Histogram
 from clients.benchmark.statistics.series import Series
 from clients.benchmark.transport import Failure
 from clients.serving.tensors import Array
@@ -68,17 +68,19 @@ class Samples:
     failed_timed: int = 0
     latency: Histogram = field(default_factory=Histogram)
     lateness: Histogram = field(default_factory=Histogram)
-    series: Series = field(default_factory=lambda: Series(0))
+    series: Series = field(init=False)
     # Calls that are not counted yet: when they were due, sent and answered, and their rows.
     _pending: Array = field(default_factory=lambda: np.empty((4, _PENDING), np.int64))
     _pending_count: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
+    def __post_init__(self) -> None:
+        self.series = Series(self.timed_ns)
+
     @classmethod
     def of(cls, load: Load, rows_by_place: Array, start_ns: int) -> Samples:
         """Samples of a load that starts at an instant."""
-        timed_ns = start_ns + load.warm_up_ns
-        return cls(rows_by_place, load.warm_up, timed_ns, series=Series.for_ns(timed_ns, load.duration_ns or 0))
+        return cls(rows_by_place, load.warm_up, start_ns + load.warm_up_ns)
 
     def answered(self, numbers: Array, due_ns: Array, sent_ns: Array, end_ns: Array, places: Array) -> None:
         """See transport.Sink. While a run goes on, what this costs is time in which the next call is not sent."""
@@ -177,16 +179,15 @@ class Samples:
         due_ns, sent_ns, end_ns, rows = self._pending[:, : self._pending_count]
         self._pending_count = 0
         self._count_rows(rows)
-        latency_ns = end_ns - due_ns
-        buckets = buckets_of(latency_ns)
-        self.latency.add(latency_ns, buckets)
+        self.latency.add(end_ns - due_ns)
         self.lateness.add(np.maximum(sent_ns - due_ns, 0))
-        self.series.add_buckets(end_ns, buckets, rows)
+        self.series.add(end_ns, end_ns - due_ns, rows)
 
     def _count_rows(self, rows: Array) -> None:
         if rows.max() < _FEW_ROWS:
             counts = np.bincount(rows)
-            self.rows_of_calls.update({rows: int(counts[rows]) for rows in np.flatnonzero(counts).tolist()})
+            for size in np.flatnonzero(counts).tolist():
+                self.rows_of_calls[size] += int(counts[size])
         else:
             self.rows_of_calls.update(rows.tolist())
 

@@ -18,11 +18,11 @@ from typing import IO, Any
 
 import numpy as np
 
+from clients.benchmark.data.magic import NPY
 from clients.benchmark.data.table import BLOCK_ROWS, Block, Table, open_file
 from clients.benchmark.errors import BadInput
 from clients.serving.tensors import Array
 
-MAGIC = b"\x93NUMPY"
 # A block of long rows holds fewer of them.
 _BLOCK_BYTES = 8 << 20
 _MOST_HEADER_BYTES = 1 << 16
@@ -74,7 +74,7 @@ class ArrayTable(Table):
 def open_arrays(path: Path, single_input: str | None) -> ArrayTable:
     """The table in an NPZ or NPY file. Raises BadInput where it is damaged, or its arrays do not make rows."""
     with _reported(path), open(path, "rb") as file:
-        if file.read(len(MAGIC)) == MAGIC:
+        if file.read(len(NPY)) == NPY:
             if single_input is None:
                 raise BadInput(f"{path}: expected arrays by name (NPZ), because the model has several inputs, got one array (NPY)")
             file.seek(0)
@@ -119,7 +119,7 @@ def _header(path: Path, name: str, file: IO[bytes]) -> _Stored:
     length = int.from_bytes(file.read(size), "little")
     text = file.read(min(length, _MOST_HEADER_BYTES))
     try:
-        if head[:6] != MAGIC or head[6] not in (1, 2, 3) or len(text) < length:
+        if head[:6] != NPY or head[6] not in (1, 2, 3) or len(text) < length:
             raise ValueError
         fields = ast.literal_eval(text.decode("latin-1" if head[6] < 3 else "utf-8"))
         dtype = np.lib.format.descr_to_dtype(fields["descr"])

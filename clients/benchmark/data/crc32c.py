@@ -71,8 +71,3 @@ def _distance_tables() -> Array:
     for row in range(_STRETCH - 2, -1, -1):
         tables[row] = base[tables[row + 1] & 0xFF] ^ (tables[row + 1] >> 8)
     return tables.ravel()
-
-
-def begins_a_record(head: bytes) -> bool:
-    """Whether a file that begins so (12 bytes) is a TFRecord file: the checksum of the first length is right."""
-    return len(head) == 12 and masked_crc32c(head[:8]) == int.from_bytes(head[8:], "little")

@@ -1,12 +1,10 @@
-"""Which reader a data file goes to: by its first bytes where they tell, and by its name else. A reader is loaded when a file is its."""
+"""Which reader a data file goes to: by its first bytes where they tell, and by its name else. Only that one is loaded."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 
-from clients.benchmark.data.crc32c import begins_a_record
+from clients.benchmark.data import magic
 from clients.benchmark.data.table import Table, open_file
 from clients.benchmark.errors import BadInput
 
@@ -22,26 +20,35 @@ def open_table(path: Path, columns_file: Path | None, format_name: str | None, s
     if kind != "csv" and (columns_file or format_name):
         flag = "--columns" if columns_file else "--format"
         raise BadInput(f"{flag}: expected with a CSV file only, got {path}, which is {_NAMES[kind]}")
-    if kind == "csv":
-        from clients.benchmark.data.text import open_csv
+    match kind:
+        case "arrays":
+            from clients.benchmark.data.arrays import open_arrays
 
-        return open_csv(path, columns_file, format_name)
-    if kind == "arrays":
-        from clients.benchmark.data.arrays import open_arrays
+            return open_arrays(path, single_input)
+        case "json":
+            from clients.benchmark.data.json_lines import open_json_lines
 
-        return open_arrays(path, single_input)
-    module, function = _READERS[kind]
-    read: Callable[[Path], Table] = getattr(import_module(f"clients.benchmark.data.{module}"), function)
-    return read(path)
+            return open_json_lines(path)
+        case "parquet":
+            from clients.benchmark.data.parquet import open_parquet
+
+            return open_parquet(path)
+        case "records":
+            from clients.benchmark.data.records import open_records
+
+            return open_records(path)
+    from clients.benchmark.data.text import open_csv
+
+    return open_csv(path, columns_file, format_name)
 
 
 def _kind(path: Path) -> str:
     with open_file(path) as file:
         head = file.read(_HEAD_BYTES)
-    for magic, kind in _MAGIC.items():
-        if head.startswith(magic):
+    for beginning, kind in _BEGINNINGS.items():
+        if head.startswith(beginning):
             return kind
-    if begins_a_record(head[:12]):
+    if magic.begins_a_record(head[:12]):
         return "records"
     suffix = next((suffix for suffix in reversed(path.suffixes) if suffix != ".gz"), "").lower()
     kind = _SUFFIXES.get(suffix) or ("json" if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") else "csv")
@@ -50,12 +57,7 @@ def _kind(path: Path) -> str:
     return kind
 
 
-_READERS = {
-    "json": ("json_lines", "open_json_lines"),
-    "parquet": ("parquet", "open_parquet"),
-    "records": ("records", "open_records"),
-}
-_MAGIC = {b"PAR1": "parquet", b"\x93NUMPY": "arrays", b"PK\x03\x04": "arrays", b"PK\x05\x06": "arrays"}
+_BEGINNINGS = {magic.PARQUET: "parquet", magic.NPY: "arrays", magic.ZIP: "arrays", magic.EMPTY_ZIP: "arrays"}
 _SUFFIXES = {
     ".csv": "csv",
     ".tsv": "csv",

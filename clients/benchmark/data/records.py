@@ -13,7 +13,8 @@ from typing import IO, Any
 
 from google.protobuf.message import DecodeError
 
-from clients.benchmark.data.crc32c import begins_a_record, masked_crc32c
+from clients.benchmark.data.crc32c import masked_crc32c
+from clients.benchmark.data.magic import begins_a_record
 from clients.benchmark.data.table import BLOCK_ROWS, Block, Table, open_file
 from clients.benchmark.errors import BadInput
 from clients.serving.messages import Example

@@ -19,6 +19,7 @@ from clients.benchmark.data.table import Block, Table
 from clients.benchmark.errors import BadInput
 from clients.benchmark.judging.outputs import means_classes
 from clients.benchmark.model import Model
+from clients.benchmark.progress import unheard
 from clients.benchmark.settings import Settings
 from clients.serving.messages import DATA_TYPES
 from clients.serving.tensors import Array
@@ -63,7 +64,7 @@ class Requests:
             self.spool.close()
 
 
-def prepare(settings: Settings, model: Model, read: Callable[[int], None] | None = None) -> Requests:
+def prepare(settings: Settings, model: Model, read: Callable[[int], None] = unheard) -> Requests:
     """Read and encode the rows that a run needs; what does not fit the memory goes into a file. `read` hears how many were read.
 
     The last batch is as short as what is left of the rows. Raises BadInput where columns, rows or values are not what
@@ -77,11 +78,7 @@ def prepare(settings: Settings, model: Model, read: Callable[[int], None] | None
     else:
         table = open_table(settings.data_file, settings.columns_file, settings.format, single)
     matched = match(table, model.inputs, settings.label, settings.shapes, settings.batch_size)
-    return _build(table, matched, settings, model, read or _unheard)
-
-
-def _unheard(rows: int) -> None:
-    del rows
+    return _build(table, matched, settings, model, read)
 
 
 def _build(table: Table, matched: Matched, settings: Settings, model: Model, read: Callable[[int], None]) -> Requests:

@@ -72,17 +72,14 @@ class Histogram:
         self.counts = np.zeros(BUCKETS, np.int64)
         self.totals = Totals()
 
-    def add(self, values_ns: Array, buckets: Array | None = None) -> None:
-        """Count latencies, int64 nanoseconds [N]; `buckets` are theirs, where they are known.
-
-        Raises ValueError where one is negative: no call ends before it was due.
-        """
+    def add(self, values_ns: Array) -> None:
+        """Count latencies, int64 nanoseconds [N]. Raises ValueError where one is negative: no call ends before it was due."""
         if not len(values_ns):
             return
         least = int(values_ns.min())
         if least < 0:
             raise ValueError(f"expected latencies of 0 ns or more, got {least}")
-        np.add.at(self.counts, buckets_of(values_ns) if buckets is None else buckets, 1)
+        np.add.at(self.counts, buckets_of(values_ns), 1)
         self.totals = self.totals.plus(Totals(len(values_ns), int(values_ns.sum()), least, int(values_ns.max())))
 
     def merge(self, other: Histogram) -> None:

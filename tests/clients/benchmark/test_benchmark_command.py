@@ -252,6 +252,16 @@ def test_ctrl_c_gives_the_result_so_far(server, table, until, tmp_path):
     assert record["accuracy"] == 0.5
 
 
+def test_ctrl_c_soon_after_the_start_of_a_long_run_loses_no_interval(server, table, until, tmp_path):
+    process = command("-s", server.address, "-d", table, "--duration", 3600, "--json", tmp_path / "record.json")
+    until(lambda: server.calls > 500)
+    process.send_signal(signal.SIGINT)
+    assert finished(process)[0] == 130
+    record = json.loads((tmp_path / "record.json").read_text())
+    assert None not in (*record["intervals"]["requests_per_s"], *record["intervals"]["p50"])
+    assert len(record["drift"]) == 2
+
+
 def test_ctrl_c_gives_the_result_of_all_processes_and_leaves_none(server, table, until):
     """As a terminal does: the signal goes to every process of the group."""
     words = ("-s", server.address, "-d", table, "-n", 1_000_000_000, "--concurrency", 2, "--processes", 2, "--transport", "wire")

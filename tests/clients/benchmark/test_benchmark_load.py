@@ -73,7 +73,7 @@ def test_an_open_load_ends_and_its_processes_share_it(load, numbers, processes):
             assert (np.diff(due) >= 0).all()
             found += zip(chunk.tolist(), due.tolist(), strict=True)
         assert course.over
-    whole = list(chain.from_iterable(chunk.tolist() for chunk in islice(load.pace.offsets_ns(), 12)))
+    whole = list(chain.from_iterable(chunk.tolist() for chunk in islice(load.pace.offsets_ns(), 9000 // CHUNK + 1)))
     assert sorted(found) == [(number, whole[number] + 5 * S) for number in numbers]
 
 

@@ -280,7 +280,7 @@ def test_loads_that_make_no_sense(values, message):
 
 
 LOADED_MEANWHILE = """
-import sys
+import ast, sys
 from pathlib import Path
 from clients.benchmark import Settings, driving, run
 
@@ -288,7 +288,7 @@ course, ended, before, after = driving.Course, driving.Ended, set(), set()
 driving.Course = lambda *a: (before.update(sys.modules), course(*a))[1]
 driving.Ended = lambda *a: (after.update(sys.modules), ended(*a))[1]
 server, data_file, transport, more = sys.argv[1:]
-run(Settings(Path(data_file), server, transport=transport, duration_s=0.3, **eval(more)))
+run(Settings(Path(data_file), server, transport=transport, duration_s=0.3, **ast.literal_eval(more)))
 print(sorted(after - before))
 """
 

@@ -10,6 +10,7 @@ import grpc
 import numpy as np
 import pytest
 
+from clients import benchmark
 from clients.benchmark import BadInput, NothingSucceeded, Settings, driving, run, summary
 
 
@@ -332,3 +333,10 @@ def test_the_example_of_the_package_runs(server, rows, monkeypatch):
     _, _, example = clients.benchmark.__doc__.partition("\n\n")
     exec(example.replace("localhost:8500", server.address).replace("p99<10ms", "p99<10s"), {})
     assert server.calls == 500
+
+
+def test_every_name_of_the_package_is_there():
+    assert set(benchmark.__all__) <= set(dir(benchmark))
+    assert all(callable(getattr(benchmark, name)) for name in benchmark.__all__)
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        _ = benchmark.nothing
