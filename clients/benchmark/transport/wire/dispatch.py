@@ -20,9 +20,8 @@ from clients.benchmark.transport.wire.tally import Tally
 # A call that a server would not look at is made anew so often.
 _MOST_MOVES = 3
 # Answered calls are told so many at a time, if no more than the other number came at once: a sink works on arrays, but what is due
-# must not wait long for it. A bar and whoever waits for answers hear of them after so long at the latest.
-_UNTOLD, _MOST_UNTOLD = 2048, 16_384
-_TELL_NS = 100_000_000
+# must not wait long for it.
+_UNTOLD, _MOST_UNTOLD = 1024, 16_384
 
 NONE: Integers = np.zeros(0, np.int64)
 
@@ -45,7 +44,6 @@ class Dispatcher:
         # Answered calls that the sink has not been told: number, due, sent, place, end.
         self._untold = np.zeros((5, _MOST_UNTOLD), np.int64)
         self._untold_count = 0
-        self._told_ns = 0
         self._lines: dict[int, Line] = {}
 
     def begin(self, line: Line | None, numbers: Integers, due_ns: Integers | int, now_ns: int) -> None:
@@ -124,12 +122,6 @@ class Dispatcher:
             self._refuse(late, Refusal("DEADLINE_EXCEEDED", f"no answer within {self._deadline_ns / 1e9:g} s"), now_ns)
 
         self._expire_ns = min(self.calls.oldest_ns, now_ns) + self._deadline_ns
-
-    def tell_old(self, now_ns: int) -> None:
-        """Tell the sink, where it was last told long ago."""
-        if now_ns - self._told_ns >= _TELL_NS:
-            self._told_ns = now_ns
-            self.tell()
 
     def tell(self) -> None:
         """Tell the sink which calls were answered since it was last told."""

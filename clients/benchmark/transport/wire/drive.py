@@ -201,7 +201,7 @@ def _check(lines: Lines, dispatcher: Dispatcher, pace: OpenPace | ClosedPace, no
     """Look after deadlines and lost lines."""
     everything = [*lines.places, *lines.leaving]
     dispatcher.expire(everything, now_ns)
-    dispatcher.tell_old(now_ns)
+    dispatcher.tell()
     for line in everything:
         dispatcher.collect(line, now_ns)
     for place in lines.tend(now_ns):
